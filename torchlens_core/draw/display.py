@@ -1,0 +1,74 @@
+"""Pictures for people: written to a file, and shown where there is something to show them on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+from torchlens_core.draw.dot import dot_source
+from torchlens_core.draw.engines import render
+from torchlens_core.errors import ArgumentError, DrawingError
+from torchlens_core.history import ModelHistory
+
+DIRECTIONS = ("bottomup", "topdown", "leftright")
+_VIS_OPTIONS = ("none", "rolled", "unrolled")
+
+
+def check_options(vis_opt: str, direction: str) -> None:
+    """Raise `ArgumentError` for options that do not exist, before anything runs."""
+    for name, given, allowed in (
+        ("vis_opt", vis_opt, _VIS_OPTIONS),
+        ("vis_direction", direction, DIRECTIONS),
+    ):
+        if given not in allowed:
+            raise ArgumentError(f"{name} is {given!r}. Expected {' or '.join(map(repr, allowed))}.")
+
+
+def show(
+    history: ModelHistory,
+    *,
+    rolled: bool,
+    depth: int,
+    path: str,
+    save_only: bool,
+    fileformat: str,
+    buffers: bool,
+    direction: str,
+) -> Path:
+    """Write the picture to ``path`` plus ending, its DOT source to ``path``, and show it unless ``save_only``.
+
+    Without a drawing engine the source is written alone, with a warning: a history is not lost for that.
+    """
+    source = dot_source(history, rolled=rolled, depth=depth, buffers=buffers, direction=direction).source
+    written = Path(path)
+    written.write_text(source, encoding="utf-8")
+    try:
+        picture = render(source, fileformat)
+    except DrawingError as error:
+        warnings.warn(f"{error} The graph is in {written}, as DOT source.", stacklevel=3)
+        return written
+    drawn = Path(f"{path}.{fileformat}")
+    drawn.write_bytes(picture)
+    if not save_only:
+        _open(drawn, picture, fileformat)
+    return drawn
+
+
+def _open(drawn: Path, picture: bytes, fileformat: str) -> None:
+    """Show a picture in the notebook, or with the system's viewer where there is a screen."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None and fileformat == "svg":
+        ipython.display.display(ipython.display.SVG(picture))  # type: ignore[union-attr]
+    elif sys.platform == "darwin":
+        subprocess.Popen(["open", str(drawn)])
+    elif sys.platform == "win32":
+        os.startfile(drawn)
+    elif os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        try:
+            subprocess.Popen(["xdg-open", str(drawn)], stderr=subprocess.DEVNULL)
+        except FileNotFoundError:
+            pass  # no viewer: the file is there

@@ -1,0 +1,271 @@
+"""How calls reach a recorder: the only file that changes torch's global state.
+
+While an `Interception` is open on a thread,
+
+* a function mode hands every call of an overridable torch function on that thread to its listener;
+* ``nn.Module.__call__`` and the ``__call__`` of TorchScript functions, wrapped once for the whole process,
+  tell the listeners of the calling thread of each call, and do nothing on threads that have none; so do
+  ``autograd.Function.apply`` and the few functions of torch that no mode sees;
+* compiled functions run op by op;
+* Python's garbage collector looks through new objects less often.
+
+All is undone when the last one closes.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from torchlens_core import internals
+
+
+class Listener(TorchFunctionMode):
+    """What an `Interception` tells of a pass.
+
+    A listener is itself the function mode: its ``__torch_function__(func, types, args, kwargs)`` is handed
+    every call, with the mode off meanwhile, and returns the result. One call of Python less at each op.
+    """
+
+    def on_script(
+        self,
+        run: Callable[..., Any],
+        called: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frame: FrameType,
+    ) -> Any:
+        """TorchScript code is called: call it and return its result."""
+        raise NotImplementedError
+
+    def on_function(
+        self, run: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """An `autograd.Function`, or a function that no mode sees, is called: call ``run`` and return its result."""
+        raise NotImplementedError
+
+    def on_enter(self, module: nn.Module, args: Any, kwargs: Any, frame: FrameType) -> Any:
+        """A module is called; what is returned comes back at `on_exit`."""
+        raise NotImplementedError
+
+    def on_exit(self, call: Any, result: Any) -> None:
+        """The call has returned."""
+        raise NotImplementedError
+
+    def on_abandon(self, call: Any) -> None:
+        """The call has raised."""
+        raise NotImplementedError
+
+
+#: New objects between two collections of garbage while something is recorded. The records of a pass are
+#: no garbage; looking through them every 700 objects would cost a third of all recording.
+_GC_THRESHOLD = 50_000
+
+
+class _Local(threading.local):
+    """The listeners of a thread, outermost first."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+
+
+_local = _Local()
+
+
+class _Wrappers:
+    """The process-wide wrappers, present while at least one interception is open anywhere."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._originals: list[tuple[Any, str, Any]] = []
+        self._eager = internals.ForcedEager()
+        self._gc_threshold = 0
+
+    def add_user(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._install()
+
+    def remove_user(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._remove()
+
+    def _install(self) -> None:
+        self._replace(nn.Module, "__call__", _module_call)
+        for kind in internals.script_callables():
+            self._replace(kind, "__call__", _script_call)
+        self._replace(torch.autograd.Function, "apply", _function_apply)
+        for owner, name in internals.UNSEEN_FUNCTIONS:
+            self._replace(owner, name, functools.partial(_plain_function, name))
+        for name in internals.UNSEEN_SETTERS:
+            self._replace(torch.Tensor, name, functools.partial(_heard_property, name))
+        self._eager.open()
+        threshold, *older = gc.get_threshold()
+        if 0 < threshold < _GC_THRESHOLD:
+            self._gc_threshold = threshold
+            gc.set_threshold(_GC_THRESHOLD, *older)
+
+    def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+        original = vars(owner).get(name, _ABSENT)
+        self._originals.append((owner, name, original))
+        setattr(owner, name, wrap(original))
+
+    def _remove(self) -> None:
+        if self._gc_threshold:
+            gc.set_threshold(self._gc_threshold, *gc.get_threshold()[1:])
+            self._gc_threshold = 0
+        self._eager.close()
+        while self._originals:
+            owner, name, original = self._originals.pop()
+            if original is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
+
+
+_ABSENT = object()
+_wrappers = _Wrappers()
+
+
+def _module_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        listeners = _local.listeners
+        if not listeners:
+            return original(module, *args, **kwargs)
+        if len(listeners) > 1:
+            return _nested_call(original, listeners, module, args, kwargs)
+        listener = listeners[0]
+        call = listener.on_enter(module, args, kwargs, sys._getframe(1))
+        try:
+            result = original(module, *args, **kwargs)
+        except BaseException:
+            listener.on_abandon(call)
+            raise
+        listener.on_exit(call, result)
+        return result
+
+    return __call__
+
+
+def _nested_call(
+    original: Callable[..., Any],
+    listeners: list[Listener],
+    module: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """The same for a trace inside a trace."""
+    calls = [(one, one.on_enter(module, args, kwargs, sys._getframe(2))) for one in listeners]
+    try:
+        result = original(module, *args, **kwargs)
+    except BaseException:
+        for listener, call in calls:
+            listener.on_abandon(call)
+        raise
+    for listener, call in calls:
+        listener.on_exit(call, result)
+    return result
+
+
+#: The code of the frames that call a module: chains end there.
+MODULE_CALL: CodeType = next(
+    const for const in _module_call.__code__.co_consts if isinstance(const, CodeType)
+)
+
+
+def _script_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(called: Any, *args: Any, **kwargs: Any) -> Any:
+        frame = sys._getframe(1)
+        run = original
+        for listener in _local.listeners:
+            run = _heard_script(listener, run, frame)
+        return run(called, *args, **kwargs)
+
+    return __call__
+
+
+def _heard_script(listener: Listener, run: Callable[..., Any], frame: FrameType) -> Callable[..., Any]:
+    def script(called: Any, *args: Any, **kwargs: Any) -> Any:
+        return listener.on_script(run, called, args, kwargs, frame)
+
+    return script
+
+
+def _function_apply(original: Any) -> Any:
+    def apply(cls: type, *args: Any, **kwargs: Any) -> Any:
+        run = original.__get__(None, cls)
+        for listener in _local.listeners:
+            run = _heard_function(listener, run, cls.__name__)
+        return run(*args, **kwargs)
+
+    return classmethod(apply)
+
+
+def _plain_function(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        run = original
+        for listener in _local.listeners:
+            run = _heard_function(listener, run, name)
+        return run(*args, **kwargs)
+
+    return function
+
+
+def _heard_function(listener: Listener, run: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return listener.on_function(run, name, args, kwargs)
+
+    return function
+
+
+def _heard_property(name: str, _: object) -> property:
+    """A property whose setter is handed to the listeners; the one behind it asks no mode."""
+    descriptor = internals.property_of_tensors(name)
+
+    def get(tensor: torch.Tensor) -> Any:
+        return descriptor.__get__(tensor)
+
+    def set_(tensor: torch.Tensor, value: Any) -> None:
+        if not _local.listeners:
+            descriptor.__set__(tensor, value)
+            return
+        with internals.WithoutTorchFunction():
+            _local.listeners[-1].__torch_function__(descriptor.__set__, (), (tensor, value))
+
+    return property(get, set_)
+
+
+class Interception:
+    """Hands everything that happens on this thread to ``listener`` while it is open."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def __enter__(self) -> Interception:
+        _wrappers.add_user()
+        _local.listeners.append(self._listener)
+        self._listener.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._listener.__exit__(kind, error, traceback)
+        _local.listeners.remove(self._listener)
+        _wrappers.remove_user()

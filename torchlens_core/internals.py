@@ -1,0 +1,271 @@
+"""The only module that names torch's private attributes.
+
+Each stands here with its reason and what happens without it. ``tests/core/test_internals.py`` tells
+when a new release of torch takes one away or changes what it does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from operator import attrgetter, methodcaller
+from types import ModuleType
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch._ops import HigherOrderOperator as HigherOrderOperator
+from torch._ops import OpOverload as OpOverload
+from torch._ops import OpOverloadPacket as OpOverloadPacket
+from torch.utils._python_dispatch import _disable_current_modes
+
+from torchlens_core.errors import UnsupportedTorchError
+
+# -- memory ----------------------------------------------------------------------------------------
+
+#: A tensor without bytes of its own to track (sparse, nested, opaque wrappers).
+NO_STORAGE = 0
+
+
+#: Identity of a storage object: the address of the C++ object behind it. The Python objects are made anew
+#: at each ``untyped_storage()``. It is unique as long as the storage is held by `hold_address`.
+address_of: Callable[[Any], int] = attrgetter("_cdata")
+
+
+def storage_key(tensor: Tensor) -> int:
+    """Identity of the memory behind ``tensor``: views share it. `NO_STORAGE` if it has none."""
+    try:
+        return address_of(tensor.untyped_storage())
+    except (NotImplementedError, RuntimeError, ValueError):  # ValueError: a lazy module's, without shape
+        return NO_STORAGE
+
+
+#: Keeps a storage's *address* from being used again, and returns it; its bytes are not kept.
+hold_address: Callable[[Any], int] = methodcaller("_weak_ref")
+
+
+def release_addresses(addresses: Iterable[int]) -> None:
+    """Undo `hold_address`."""
+    deque(map(torch.UntypedStorage._free_weak_ref, addresses), maxlen=0)  # type: ignore[attr-defined]
+
+
+#: How often a tensor's memory was written in place; raises RuntimeError for inference tensors.
+read_version: Callable[[Tensor], int] = attrgetter("_version")
+
+
+def version(tensor: Tensor) -> int | None:
+    """How often ``tensor``'s memory was written in place; None for inference tensors, which keep no count."""
+    try:
+        return read_version(tensor)
+    except RuntimeError:
+        return None
+
+
+def versions(values: list[Any]) -> list[int | None]:
+    """The versions of several tensors; None for what is no tensor."""
+    try:
+        return [read_version(value) for value in values]
+    except (RuntimeError, TypeError):
+        return [version(value) if isinstance(value, Tensor) else None for value in values]
+
+
+# -- function modes --------------------------------------------------------------------------------
+
+#: A context in which neither modes nor subclasses see a call: the recorder's own work runs in it when
+#: it is not alone on the stack of modes.
+WithoutTorchFunction: Any = torch._C.DisableTorchFunction
+#: The same for subclasses only.
+WithoutSubclasses: Any = torch._C.DisableTorchFunctionSubclass
+
+
+def function_mode_depth() -> int:
+    """How many function modes are active on this thread."""
+    return cast(int, torch._C._len_torch_function_stack())
+
+
+#: Whether autocast is on for any device: one call, an eighth of the cost of asking for each.
+is_any_autocast_enabled = cast("Callable[[], bool]", torch._C._is_any_autocast_enabled)
+
+
+def without_dispatch_modes() -> AbstractContextManager[Any]:
+    """Dispatch modes such as `FakeTensorMode` off, so that real tensors can be read; nothing if there are none."""
+    if torch._C._len_torch_dispatch_stack() == 0:
+        return nullcontext()
+    return cast("AbstractContextManager[Any]", _disable_current_modes())
+
+
+# -- functorch -------------------------------------------------------------------------------------
+
+
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether ``tensor`` belongs to a running functorch transform and dies with it."""
+    return cast(bool, torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
+def transform_depth() -> int:
+    """How many functorch transforms run on this thread, one inside the other."""
+    return cast(int, torch._C._functorch.maybe_current_level() or 0)
+
+
+def untransformed(tensor: Tensor) -> Tensor:
+    """The plain tensor inside the wrappers of all running functorch transforms."""
+    while is_transformed(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
+
+
+# -- higher-order ops ------------------------------------------------------------------------------
+
+
+def flex_attention(*args: Any, **kwargs: Any) -> Any:
+    """`flex_attention` as torch computes it on dense tensors, differentiable in all that it reads.
+
+    Called while ``torch.ops.higher_order.flex_attention`` runs, so the module is there; should its
+    function go, the op itself is run, and recorded closed.
+    """
+    module = sys.modules["torch._higher_order_ops.flex_attention"]
+    dense = getattr(module, "sdpa_dense", None) or module.flex_attention
+    return dense(*args, **kwargs)
+
+
+# -- TorchScript -----------------------------------------------------------------------------------
+
+
+def script_callables() -> tuple[type, ...]:
+    """The classes whose ``__call__`` runs TorchScript code, which no mode sees."""
+    found = (getattr(torch._C, name, None) for name in ("ScriptFunction", "ScriptMethod"))
+    return tuple(kind for kind in found if kind is not None)
+
+
+# -- other unseen code -----------------------------------------------------------------------------
+
+#: Functions that make tensors from tensors without asking modes: owner and name.
+UNSEEN_FUNCTIONS: tuple[tuple[Any, str], ...] = tuple(
+    (owner, name)
+    for owner, name in ((getattr(torch._C, "_nested", None), "nested_tensor"),)
+    if hasattr(owner, name)
+)
+
+#: Properties whose setters write a tensor's memory without asking modes.
+UNSEEN_SETTERS = ("real", "imag")
+
+
+def property_of_tensors(name: str) -> Any:
+    """The C descriptor behind a property of tensors."""
+    return getattr(torch._C.TensorBase, name)
+
+
+# -- compiled code ---------------------------------------------------------------------------------
+
+_EVAL_FRAME = "torch._dynamo.eval_frame"
+
+
+class ForcedEager:
+    """While open, functions compiled by torch run op by op, in every thread.
+
+    `torch.compiler.set_stance` does this, but imports `torch._dynamo`, which takes seconds. Nothing is
+    compiled before that import, so it is enough to set the stance when and if the import happens.
+    """
+
+    def __init__(self) -> None:
+        self._prior: Any = None
+        self._finder: _OnImport | None = None
+
+    def open(self) -> None:
+        module = sys.modules.get(_EVAL_FRAME)
+        if module is not None:
+            self._set(module)
+        else:
+            self._finder = _OnImport(_EVAL_FRAME, self._set)
+            sys.meta_path.insert(0, self._finder)
+
+    def close(self) -> None:
+        if self._finder is not None:
+            sys.meta_path.remove(self._finder)
+            self._finder = None
+        if self._prior is not None:
+            sys.modules[_EVAL_FRAME]._set_stance(self._prior)
+            self._prior = None
+
+    def _set(self, module: ModuleType) -> None:
+        self._prior = module._set_stance(module.DynamoStance("force_eager"))
+
+
+class _OnImport(MetaPathFinder):
+    """Runs a function on one module right after its import."""
+
+    def __init__(self, name: str, action: Callable[[ModuleType], None]) -> None:
+        self._name, self._action = name, action
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name != self._name:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec is None or spec.loader is None:
+            return spec
+        loader, action, execute = spec.loader, self._action, spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            loader.exec_module = execute  # type: ignore[method-assign]
+            execute(module)
+            action(module)
+
+        loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def operator_names() -> set[str]:
+    """Names, without namespaces, of all registered operators, custom ones included."""
+    return {schema.name.rpartition("::")[2] for schema in torch._C._jit_get_all_schemas()}
+
+
+# -- modules ---------------------------------------------------------------------------------------
+
+
+def own_modules(module: nn.Module) -> dict[str, nn.Module | None]:
+    """Direct submodules by attribute name; ten times faster than `named_children`."""
+    return module._modules
+
+
+def own_parameters(module: nn.Module) -> dict[str, nn.Parameter | None]:
+    """Direct parameters by attribute name."""
+    return module._parameters
+
+
+def own_buffers(module: nn.Module) -> dict[str, Tensor | None]:
+    """Direct buffers by attribute name."""
+    return module._buffers
+
+
+#: The code of the frame that calls ``forward``: what is outside it is the same for every module.
+MODULE_CALL_IMPL = nn.Module._call_impl.__code__
+
+# -- autograd --------------------------------------------------------------------------------------
+
+
+def graph_parents(node: Any) -> Iterator[Any]:
+    """The autograd nodes that ``node`` passes gradients to."""
+    return (parent for parent, _ in node.next_functions if parent is not None)
+
+
+def require_torch() -> None:
+    """Raise `UnsupportedTorchError` if the installed torch lacks what the recorder stands on."""
+    missing = [
+        name
+        for name, owner in (
+            ("_len_torch_function_stack", torch._C),
+            ("DisableTorchFunction", torch._C),
+            ("_weak_ref", torch.UntypedStorage),
+            ("_version", Tensor),
+        )
+        if not hasattr(owner, name)
+    ]
+    if missing:
+        raise UnsupportedTorchError(
+            f"torch {torch.__version__} lacks {', '.join(missing)}, on which recording stands. "
+            "Expected torch 2.13 or newer: install one with `pip install -U torch`."
+        )

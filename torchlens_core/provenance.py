@@ -1,0 +1,343 @@
+"""Which node each tensor came from, and who wrote the bytes that a call reads.
+
+Tensors are known by weak references, storages by their address. Edges are by value: from the last writers
+of the bytes that are read. A view shows bytes that others wrote; reading through it depends on the view
+as long as some of those bytes are still there, and on every write since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchlens_core import structure
+from torchlens_core.functions import CHANGES_VIEW, FunctionInfo, Target
+from torchlens_core.internals import (
+    NO_STORAGE,
+    address_of,
+    hold_address,
+    read_version,
+    release_addresses,
+    storage_key,
+    version,
+)
+from torchlens_core.memory import Region, Storage, region_of, storage_size
+from torchlens_core.nodes import ArgPath, Edge, Node, Value, values_in
+
+#: Arguments that are taken over as they are.
+PLAIN = frozenset(
+    {int, float, bool, str, complex, type(None), type(...)}
+    | {torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format}
+)
+#: Where the argument that a call overwrites can stand.
+_DESTINATIONS = frozenset({0, "out", "self", "input", "tensor"})
+
+
+class Provenance:
+    """All tensors and storages that a pass has met."""
+
+    def __init__(
+        self, adopt: Callable[[Tensor], Value], adopt_write: Callable[[Tensor, Value], Value]
+    ) -> None:
+        #: Asked at the first sight of a tensor, and when one was written unseen.
+        self._adopt = adopt
+        self._adopt_write = adopt_write
+        self._values: dict[int, Value] = {}
+        self.storages: dict[int, Storage] = {}
+        self._homeless: list[Storage] = []
+        #: Memory that the user holds too (inputs, parameters, buffers, constants, outputs), and memory that
+        #: was written after it was made.
+        self.external: dict[int, Storage] = {}
+        self.written: dict[int, Storage] = {}
+
+    # -- tensors -----------------------------------------------------------------------------------
+
+    def recognised(self, tensor: Tensor) -> Value | None:
+        """What is known of this object, whatever has become of its memory: calls nothing of torch."""
+        value = self._values.get(id(tensor))
+        return value if value is not None and value.ref() is tensor else None
+
+    def known(self, tensor: Tensor) -> Value | None:
+        """What is known of ``tensor``, or None at first sight, or when its memory was exchanged unseen."""
+        value = self._values.get(id(tensor))
+        if value is None or value.ref() is not tensor:
+            return None
+        if value.version is None or value.version != read_version(tensor):
+            return self._changed(tensor, value)
+        return value
+
+    def _changed(self, tensor: Tensor, value: Value) -> Value | None:
+        """What is known of a tensor that was written, or given other memory, since it was last met."""
+        key = value.storage.key
+        if key and key != storage_key(tensor):
+            return None  # ``set_`` is seen by nobody
+        seen = value.epoch != value.storage.epoch or value.version is None
+        value.epoch, value.version = value.storage.epoch, version(tensor)
+        return value if seen else self._adopt_write(tensor, value)
+
+    def value(self, tensor: Tensor) -> Value:
+        """What is known of ``tensor``; it is adopted at first sight."""
+        return self.known(tensor) or self._adopt(tensor)
+
+    def hold(self, tensor: Tensor, value: Value) -> None:
+        """From now on ``tensor`` is known as ``value``."""
+        self._values[id(tensor)] = value
+
+    def alive(self) -> Iterable[tuple[Value, Tensor]]:
+        """All known tensors that still exist."""
+        for value in list(self._values.values()):
+            tensor = value.ref()
+            if tensor is not None:
+                yield value, tensor
+
+    def storage(self, tensor: Tensor) -> Storage:
+        """The record of the memory behind ``tensor``; `Storage.is_new` until somebody writes it."""
+        key = storage_key(tensor)
+        storage = self.storages.get(key)
+        if storage is None:
+            storage = Storage(key)
+            if key:
+                self.storages[key] = storage
+                hold_address(tensor.untyped_storage())
+            else:
+                self._homeless.append(storage)
+        return storage
+
+    def mark_external(self, storage: Storage) -> None:
+        """Note that the user holds this memory too."""
+        self.external[id(storage)] = storage
+
+    def all_storages(self) -> list[Storage]:
+        """Every storage met."""
+        return [*self.storages.values(), *self._homeless]
+
+    def release(self) -> None:
+        """Let addresses be used again; nothing is known afterwards."""
+        release_addresses(self.storages)
+        for storage in self.all_storages():
+            storage.single = storage.saved = None  # values and storages refer to each other
+        self.storages, self._values, self._homeless = {}, {}, []
+        self.external, self.written = {}, {}
+
+    # -- arguments ---------------------------------------------------------------------------------
+
+    def bind(
+        self, args: Sequence[Any], info: FunctionInfo
+    ) -> tuple[tuple[Any, ...], tuple[int, ...], bool]:
+        """Arguments with a `Value` for each tensor.
+
+        Returns them, the nodes of the parameters among them, and whether what is read through each was
+        written by the op that made it. Written for speed: nearly all arguments are plain, or tensors that
+        nobody has written.
+        """
+        bound: list[Any] = []
+        parameters: tuple[int, ...] = ()
+        is_plain = True
+        values = self._values
+        for arg in args:
+            if isinstance(arg, Tensor):
+                value = values.get(id(arg))
+                if value is None or value.ref() is not arg:
+                    value = self._adopt(arg)
+                elif value.version is None or value.version != read_version(arg):
+                    value = self._changed(arg, value) or self._adopt(arg)
+                if value.storage.epoch:
+                    is_plain = False
+                if value.parameter is not None:
+                    parameters += (value.parameter,)
+                bound.append(value)
+            elif type(arg) in PLAIN:
+                bound.append(arg)
+            elif len(bound) in info.unread:  # the memo of a deepcopy is no argument
+                bound.append(type(arg)())
+            else:
+                inner: list[Value] = []
+                bound.append(self._bind_container(arg, inner))
+                is_plain = is_plain and self.are_plain(inner)
+                parameters += tuple(v.parameter for v in inner if v.parameter is not None)
+        return tuple(bound), parameters, is_plain
+
+    def bind_names(
+        self, kwargs: Mapping[str, Any], reads: list[Value], info: FunctionInfo
+    ) -> dict[str, Any]:
+        """The same for arguments by name."""
+        bound: dict[str, Any] = {}
+        for name, arg in kwargs.items():
+            if type(arg) in PLAIN:
+                bound[name] = arg
+            elif name in info.unread and not isinstance(arg, Tensor):
+                bound[name] = type(arg)()
+            else:
+                bound[name] = self._bind_container(arg, reads)
+        return bound
+
+    def _bind_container(self, arg: Any, reads: list[Value]) -> Any:
+        if isinstance(arg, Tensor):
+            value = self.known(arg) or self._adopt(arg)
+            reads.append(value)
+            return value
+        kind = type(arg)
+        if kind in PLAIN:
+            return arg
+        if isinstance(arg, list | tuple):
+            items = [self._bind_container(item, reads) for item in arg]
+            return items if isinstance(arg, list) else tuple(items)
+        if isinstance(arg, dict):
+            return {key: self._bind_container(item, reads) for key, item in arg.items()}
+        if kind is slice:
+            ends = [self._bind_container(end, reads) for end in (arg.start, arg.stop, arg.step)]
+            return slice(*ends)
+        if callable(arg):
+            return arg
+        values = [self.value(tensor) for tensor in structure.tensors(arg)]
+        reads += values
+        return values or arg
+
+    # -- edges -------------------------------------------------------------------------------------
+
+    @staticmethod
+    def are_plain(reads: list[Value]) -> bool:
+        """Whether what is read through each of ``reads`` was written by the op that made it."""
+        for value in reads:
+            if value.storage.epoch:
+                return False
+        return True
+
+    def edges(self, node: Node, overwritten: frozenset[int]) -> list[Edge]:
+        """Who last wrote what ``node`` reads; of the tensors with ids ``overwritten`` the old value is lost."""
+        edges: list[Edge] = []
+        unread = node.info.unread
+        for path, value in values_in(node.args, node.kwargs):
+            if path[0] in unread:
+                continue
+            if overwritten and path[0] in _DESTINATIONS and id(value.ref()) in overwritten:
+                continue
+            edges += self.edges_of(value, path)
+        return edges
+
+    def edges_of(self, value: Value, path: ArgPath) -> list[Edge]:
+        """Who last wrote what is read through ``value``."""
+        single = value.storage.single
+        if single is not None:
+            return [Edge(single if single.time > value.time else value, path)]
+        tensor = value.ref()
+        return [] if tensor is None else self._partial_edges(value, path, [region_of(tensor)])
+
+    @staticmethod
+    def _partial_edges(value: Value, path: ArgPath, regions: Iterable[Region]) -> list[Edge]:
+        """The writers of ``regions``, read through ``value``, where several have written."""
+        origins: dict[int, Value] = {}
+        for region in regions:
+            for writer in value.storage.writers(region):
+                origin = writer if writer.time > value.time else value
+                origins[id(origin)] = origin
+        return [Edge(origin, path, certain=value.storage.is_exact) for origin in origins.values()]
+
+    # -- results -----------------------------------------------------------------------------------
+
+    def note_results(self, node: Node, returned: list[Tensor], targets: Sequence[Target]) -> list[Tensor]:
+        """Give ``node`` a value for each tensor that it returned or wrote; returns those tensors."""
+        if targets:
+            return self._note_written(node, returned, targets)
+        values = [self.note_result(node, tensor, slot) for slot, tensor in enumerate(returned)]
+        node.values = values
+        self.narrow(node)
+        return returned
+
+    def note_result(self, node: Node, tensor: Tensor, slot: int = 0) -> Value:
+        """A value for one tensor that ``node`` returned, in new memory or as a view of known memory."""
+        try:
+            memory = tensor.untyped_storage()
+            key = address_of(memory)
+        except (NotImplementedError, RuntimeError):
+            key = NO_STORAGE
+        storage = self.storages.get(key)
+        if storage is None:
+            storage = Storage(key)
+            if key:
+                self.storages[key] = storage
+                hold_address(memory)
+            else:
+                self._homeless.append(storage)
+            storage.single = value = Value(node.index, tensor, storage, slot)
+        else:
+            value = Value(node.index, tensor, storage, slot)
+            single = storage.single
+            if (single is None and storage.map is None) or (
+                single is not None and single.node == node.index
+            ):
+                storage.single = value
+            else:
+                value.is_view = True
+        self._values[id(tensor)] = value
+        return value
+
+    def _note_written(self, node: Node, returned: list[Tensor], targets: Sequence[Target]) -> list[Tensor]:
+        written = {id(target.tensor): target for target in targets}
+        moves_view = node.info.name in CHANGES_VIEW
+        values: list[Value] = []
+        for slot, tensor in enumerate(returned):
+            storage = self.storage(tensor)
+            target = written.pop(id(tensor), None)
+            value = self._successor(node, slot, tensor, storage)
+            if storage.is_new:
+                storage.single = value
+            elif target is not None and not moves_view:
+                self.written[id(storage)] = storage
+                storage.write(target.part or region_of(tensor), storage_size(tensor), value)
+            else:
+                value.is_view = True
+            self._values[id(tensor)] = value
+            values.append(value)
+        node.written = len(written)
+        for target in written.values():
+            values.append(self._note_target(node, len(values), target, moves_view))
+        node.values = values
+        return [*returned, *(target.tensor for target in written.values())]
+
+    def _successor(self, node: Node, slot: int, tensor: Tensor, storage: Storage) -> Value:
+        """A value for a tensor that was known before: a parameter remains one."""
+        value = Value(node.index, tensor, storage, slot)
+        value.epoch = storage.epoch + 1  # the write that makes it comes right behind
+        old = self.recognised(tensor)
+        if old is not None:
+            value.parameter = old.parameter
+        return value
+
+    def _note_target(self, node: Node, slot: int, target: Target, moves_view: bool) -> Value:
+        storage = self.storage(target.tensor)
+        value = self._successor(node, slot, target.tensor, storage)
+        value.is_view = moves_view
+        if not moves_view:
+            region = target.part or region_of(target.tensor)
+            self.written[id(storage)] = storage
+            storage.write(region, storage_size(target.tensor), value)
+        if target.part is None:
+            self._values[id(target.tensor)] = value
+        return value
+
+    def narrow(self, node: Node) -> None:
+        """A view reads the bytes that it shows, and a view of one argument nothing of another."""
+        views = [value for value in node.values if value.is_view]
+        shown: dict[int, list[Value]] = {}
+        for value in views:
+            shown.setdefault(id(value.storage), []).append(value)
+        is_split = len(shown) > 1 and len(views) == len(node.values)
+        if not is_split and all(value.storage.map is None for value in views):
+            return
+        old = node.edges
+        edges: list[Edge] = []
+        for path, value in values_in(node.args, node.kwargs):
+            mine = [edge for edge in old if edge.path == path]
+            of_storage = shown.get(id(value.storage))
+            if mine and of_storage is not None and value.storage.map is not None:
+                tensors = [view.ref() for view in of_storage]
+                regions = [region_of(tensor) for tensor in tensors if tensor is not None]
+                mine = self._partial_edges(value, path, regions)
+            if is_split and of_storage is not None:
+                mine = [edge._replace(slot=view.slot) for edge in mine for view in of_storage]
+            edges += mine
+        node.special_edges = edges

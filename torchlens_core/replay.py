@@ -1,0 +1,248 @@
+"""A recorded graph run again, from its sources to its outputs.
+
+Each op gets its arguments from the ops that the graph names, never from what it was given when it was
+recorded. Two ways to run it:
+
+* whole: every op in order; each saved value must come out again;
+* pruned: only what the graph says a few nodes depend on. Memory that is needed but not read (the
+  destination of ``out=``) is filled with NaN, so that a missing edge shows as a wrong value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchlens_core import structure
+from torchlens_core.errors import ReplayError
+from torchlens_core.history import ModelHistory
+from torchlens_core.nodes import (
+    ESCAPE,
+    OP,
+    OUTPUT,
+    PARAMETER,
+    SOURCES,
+    Node,
+    Value,
+    fill,
+    values_in,
+)
+
+#: Functions whose results hold what was in memory before: they are taken from the record.
+_UNINITIALISED = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "new"}
+
+#: Told of each node and the values that it gave: ``(node, slot, tensor)``.
+Witness = Callable[[Node, int, Any], None]
+
+
+def is_given(node: Node) -> bool:
+    """Whether the values of ``node`` are taken from the record: opaque ops, uninitialised memory.
+
+    >>> from torchlens_core.functions import FACTS
+    >>> is_given(Node(FACTS[torch.empty], 0)), is_given(Node(FACTS[torch.zeros], 0))
+    (True, False)
+    """
+    return node.is_opaque or (node.kind is OP and node.info.name in _UNINITIALISED)
+
+
+class Replay:
+    """One run of the graph of ``history``, or of a part of it."""
+
+    def __init__(self, history: ModelHistory, wanted: Iterable[int] | None = None) -> None:
+        self._nodes = history.recording.nodes
+        self._graph = history.graph
+        self._memory: dict[tuple[int, int], Any] = {}
+        self._unread: set[int] = set()
+        self._shared: dict[int, torch.UntypedStorage] = {}
+        self._chosen = self._closure(list(wanted)) if wanted is not None else None
+        self._last_use = self._last_uses()
+
+    def run(self, witness: Witness) -> None:
+        """Run it; ``witness`` sees every value right after its node.
+
+        Raises `ReplayError` if an op cannot be run with what the graph gives it.
+        """
+        for node in self._nodes:
+            if self._chosen is not None and node.index not in self._chosen:
+                continue
+            self._run_node(node, witness)
+            for key in self._last_use.get(node.index, ()):
+                self._memory.pop(key, None)
+
+    # -- what is run -------------------------------------------------------------------------------
+
+    def _closure(self, wanted: Sequence[int]) -> set[int]:
+        """The nodes that ``wanted`` depend on, and those that make memory for them."""
+        read = set(wanted)
+        for index in wanted:
+            read |= self._graph.ancestors(index)
+        chosen = set(read)
+        stack = list(read)
+        while stack:
+            node = self._nodes[stack.pop()]
+            for value in self._needed(node):
+                if value.node not in chosen:
+                    chosen.add(value.node)
+                    stack.append(value.node)
+        self._unread = chosen - read
+        return chosen
+
+    @staticmethod
+    def _needed(node: Node) -> list[Value]:
+        """What ``node`` must be handed: its arguments, and what an opaque op owns and writes."""
+        given = [value for _, value in values_in(node.args, node.kwargs)]
+        return [*given, *(edge.origin for edge in node.edges)] if node.is_opaque else given
+
+    def _last_uses(self) -> dict[int, list[tuple[int, int]]]:
+        """By node: the values that nobody needs after it."""
+        last: dict[tuple[int, int], int] = {}
+        for node in self._nodes:
+            if self._chosen is None or node.index in self._chosen:
+                for slot in range(len(node.values)):
+                    last[node.index, slot] = node.index
+                for value in self._needed(node):
+                    last[value.node, value.slot] = node.index
+        uses: dict[int, list[tuple[int, int]]] = {}
+        for key, index in last.items():
+            uses.setdefault(index, []).append(key)
+        return uses
+
+    # -- running one node --------------------------------------------------------------------------
+
+    def _run_node(self, node: Node, witness: Witness) -> None:
+        if node.kind in SOURCES:
+            self._memory[node.index, 0] = self._source(node)
+        elif node.kind is OUTPUT:
+            self._memory[node.index, 0] = self._tensor(node.args[0])
+        elif node.kind is ESCAPE:
+            self._run_escape(node, witness)
+            return
+        elif is_given(node):
+            self._give(node)
+        else:
+            self._call(node)
+        self._require_grad(node)
+        if node.index in self._unread:
+            self._poison(node)
+        else:
+            for slot in range(len(node.values)):
+                witness(node, slot, self._memory.get((node.index, slot)))
+
+    def _require_grad(self, node: Node) -> None:
+        """``requires_grad_`` is no op, but a backward pass inside the forward pass depends on it."""
+        for slot, value in enumerate(node.values):
+            tensor = self._memory.get((node.index, slot))
+            if value.requires_grad and isinstance(tensor, Tensor) and not tensor.requires_grad:
+                if tensor.is_leaf and not tensor.is_inference():
+                    tensor.requires_grad_()
+
+    def _tensor(self, value: Value) -> Any:
+        try:
+            return self._memory[value.node, value.slot]
+        except KeyError:
+            raise ReplayError(
+                f"node {value.node} gave no value {value.slot} before it was needed"
+            ) from None
+
+    def _source(self, node: Node) -> Tensor:
+        """A source as it was before the pass; parameters that are not written stand for themselves."""
+        value = node.values[0]
+        kept = node.saved[0] if node.saved is not None else None
+        if node.memory is not None:
+            return self._shared_source(node, value)
+        if kept is None:
+            if node.kind is PARAMETER and node.tensor is not None:
+                return node.tensor
+            raise ReplayError(f"the value of {node.address or node.kind} was not kept")
+        tensor: Tensor = kept.detach().clone()
+        if value.requires_grad and not tensor.requires_grad:
+            tensor.requires_grad_()
+        return tensor
+
+    def _shared_source(self, node: Node, value: Value) -> Tensor:
+        """A source that shares memory with others, in memory that is shared likewise."""
+        assert node.memory is not None
+        memory, size, stride, offset = node.memory
+        copy = self._shared.setdefault(id(memory), memory.clone())
+        tensor = torch.empty(0, dtype=value.dtype, device=value.device)
+        return tensor.set_(copy, offset, size, stride).requires_grad_(value.requires_grad)
+
+    def _give(self, node: Node) -> None:
+        """Take the values of ``node`` from the record."""
+        if node.saved is None:
+            raise ReplayError(f"the value of {node.info.name} was not kept, and its inside cannot be run")
+        first_written = len(node.values) - node.written
+        for slot, kept in enumerate(node.saved):
+            if slot >= first_written:
+                target = self._written_object(node, node.values[slot])
+                with torch.no_grad():
+                    target.data.copy_(kept)
+                self._memory[node.index, slot] = target
+            elif kept is not None:
+                self._memory[node.index, slot] = _same_layout(kept)
+
+    def _call(self, node: Node) -> None:
+        for state in node.rng:
+            state.restore()
+        result = self._result(node)
+        returned = structure.tensors(result)
+        expected = len(node.values) - node.written
+        if len(returned) != expected:
+            raise ReplayError(f"{node.info.name} returned {len(returned)} tensors, not {expected}")
+        for slot, tensor in enumerate(returned):
+            self._memory[node.index, slot] = tensor
+        for slot in range(expected, len(node.values)):
+            self._memory[node.index, slot] = self._written_object(node, node.values[slot])
+
+    def _result(self, node: Node) -> Any:
+        args = [fill(arg, self._tensor) for arg in node.args]
+        kwargs = {name: fill(arg, self._tensor) for name, arg in node.kwargs.items()}
+        with _surroundings(node):
+            try:
+                return node.info.func(*args, **kwargs)
+            except ReplayError:
+                raise
+            except Exception as error:
+                raise ReplayError(f"{type(error).__name__}: {error}") from error
+
+    def _written_object(self, node: Node, written: Value) -> Any:
+        """The argument that ``node`` has written as its value ``written``."""
+        for value in self._needed(node):
+            if value.ref is written.ref:
+                return self._tensor(value)
+        raise ReplayError(f"{node.info.name} wrote a tensor that is none of its arguments")
+
+    def _run_escape(self, node: Node, witness: Witness) -> None:
+        if node.info.name == "backward":
+            self._result(node)
+        elif node.result is not None and not any(
+            value.node in self._unread for _, value in values_in(node.args, node.kwargs)
+        ):
+            witness(node, 0, self._result(node))
+
+    def _poison(self, node: Node) -> None:
+        """Memory that nobody may read must not hold the right values by chance."""
+        for slot, value in enumerate(node.values):
+            tensor = self._memory.get((node.index, slot))
+            fresh = node.kind not in SOURCES and not value.is_view
+            if fresh and isinstance(tensor, Tensor) and tensor.is_floating_point() and not tensor.is_meta:
+                with torch.no_grad():
+                    tensor.data.fill_(float("nan"))
+
+
+def _same_layout(kept: Any) -> Any:
+    return kept.detach().clone() if isinstance(kept, Tensor) else kept
+
+
+@contextmanager
+def _surroundings(node: Node) -> Iterator[None]:
+    """Grad mode and autocast as they were around the op: kernels may depend on them."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.set_grad_enabled(node.grad_enabled))
+        for device, dtype in node.autocast:
+            stack.enter_context(torch.autocast(device, dtype=dtype))
+        yield

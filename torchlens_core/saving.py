@@ -1,0 +1,267 @@
+"""Saved activations: kept by reference, copied only when their memory is about to change.
+
+An activation is the value right after its op. It is saved without a copy; before a call writes memory in
+which saved values lie, those are replaced by clones. The clones stay in the autograd graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchlens_core import internals
+from torchlens_core.memory import EVERYTHING, Region, Storage, region_of
+from torchlens_core.nodes import PARAMETER, Call, Node, Value
+from torchlens_core.selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavingOptions:
+    """What is kept of a pass, and in which form."""
+
+    #: Keep everything (True), nothing (False), or what is selected.
+    which: bool | Selection = True
+    #: Device that activations are moved to.
+    device: str | torch.device | None = None
+    #: Applied to each activation before it is kept.
+    postfunc: Callable[[Tensor], Any] | None = None
+    #: Cut activations out of the autograd graph.
+    detach: bool = False
+    #: Keep the gradients that later backward passes give to activations.
+    gradients: bool = False
+
+
+class Saver:
+    """Keeps the values of one pass, whose nodes are ``nodes``."""
+
+    def __init__(self, options: SavingOptions, nodes: list[Node]) -> None:
+        self._options = options
+        self._nodes = nodes
+        self._which = options.which
+        self._is_plain = options.postfunc is None and not (
+            options.device or options.detach or options.gradients
+        )
+        #: Gradients by node index and slot, filled in by later backward passes.
+        self.gradients: dict[tuple[int, int], Tensor] = {}
+
+    # -- taking ------------------------------------------------------------------------------------
+
+    def take(self, node: Node, tensors: list[Tensor]) -> None:
+        """Keep ``tensors``, the values of ``node``, if they are wanted."""
+        which = self._which
+        if which is True:
+            if self._is_plain:
+                self._keep_plainly(node, tensors)
+            else:
+                self._keep(node, tensors)
+        elif which is not False:
+            wanted = which.wants(node.site.layer)
+            if wanted or which.reaches_back:
+                self._keep(node, tensors)
+            if which.reaches_back:
+                dropped = which.hold_for_tail(node, wanted)
+                if dropped is not None:
+                    self._forget(dropped)
+
+    @property
+    def keeps_plainly(self) -> bool:
+        """Whether every value is kept, and as it is."""
+        return self._which is True and self._is_plain
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether every value is kept, so that the pass can be run again."""
+        return self._which is True
+
+    def keep_parameter(self, node: Node) -> None:
+        """Keep the value of a parameter, which is about to be written, if all values are kept."""
+        if self.keeps_all and node.tensor is not None:
+            node.saved = [node.tensor.detach().clone()]
+            node.versions = [0]
+
+    def take_late(self, node: Node, tensor: Tensor) -> None:
+        """Keep one more value of a node, if those before it are kept or all are."""
+        if self._which is True or node.saved is not None:
+            saved = node.saved or []
+            node.saved = [*saved, self._kept(node.values[len(saved)], tensor)]
+            node.versions = internals.versions(node.saved)
+
+    def take_output(self, call: Call) -> None:
+        """Keep what a module has returned, if that is wanted and is still what its op made."""
+        which = self._which
+        if which is True or which is False or not which.wants_output_of(call.address, call.number):
+            return
+        for node in {value.node: self._nodes[value.node] for value in call.outputs}.values():
+            if node.saved is None and node.kind != PARAMETER:
+                node.saved = [self._kept_if_unchanged(value) for value in node.values]
+                node.versions = internals.versions(node.saved)
+            which.keep_in_tail(node)
+
+    def _kept_if_unchanged(self, value: Value) -> Any:
+        tensor = value.ref()
+        if tensor is None:
+            return None
+        writers = value.storage.writers(region_of(tensor))
+        return None if any(w.time > value.time for w in writers) else self._kept(value, tensor)
+
+    def _keep(self, node: Node, tensors: list[Tensor]) -> None:
+        pairs = zip(node.values, tensors, strict=True)
+        node.saved = [self._kept(value, tensor) for value, tensor in pairs]
+        node.versions = internals.versions(node.saved)
+
+    def _keep_plainly(self, node: Node, tensors: list[Tensor]) -> None:
+        values = node.values
+        for value in values:
+            if value.storage.escaped:
+                return self._keep(node, tensors)
+        for value in values:
+            storage = value.storage
+            if storage.saved is None:
+                storage.saved = [value]
+            else:
+                storage.saved.append(value)
+        node.saved, node.versions = tensors, [value.version for value in values]
+
+    def _kept(self, value: Value, tensor: Tensor) -> Any:
+        kept = tensor if self._is_plain else self._converted(value, tensor)
+        storage = value.storage
+        if kept is tensor or (isinstance(kept, Tensor) and internals.storage_key(kept) == storage.key):
+            if storage.escaped:
+                return private_copy(kept)
+            if storage.saved is None:
+                storage.saved = []
+            storage.saved.append(value)
+        return kept
+
+    def _converted(self, value: Value, tensor: Tensor) -> Any:
+        options = self._options
+        if options.gradients and tensor.requires_grad:
+            gradients, key = self.gradients, (value.node, value.slot)
+            tensor.register_hook(lambda gradient: gradients.__setitem__(key, gradient))
+        kept: Any = tensor.detach() if options.detach else tensor
+        if options.device is not None:
+            kept = kept.to(options.device)
+        return kept if options.postfunc is None else options.postfunc(kept)
+
+    # -- letting go and protecting -----------------------------------------------------------------
+
+    def _forget(self, node: Node) -> None:
+        for value in node.values:
+            if value.storage.saved:
+                value.storage.saved = [kept for kept in value.storage.saved if kept is not value]
+        node.saved = None
+
+    def _slots(self, storage: Storage) -> list[tuple[Value, list[Any]]]:
+        """The values saved in ``storage``, each with the list that it is kept in."""
+        found = [(value, self._nodes[value.node].saved) for value in storage.saved or ()]
+        return [(value, saved) for value, saved in found if saved is not None]
+
+    def protect(self, storage: Storage, region: Region = EVERYTHING) -> None:
+        """Give values saved in ``region`` of ``storage`` memory of their own, before it changes."""
+        if not storage.saved:
+            return
+        untouched: list[Value] = []
+        touched: list[tuple[Value, list[Any]]] = []
+        for value, saved in self._slots(storage):
+            if region is EVERYTHING or region_of(saved[value.slot]).meets(region):
+                touched.append((value, saved))
+            else:
+                untouched.append(value)
+        copies = private_copies([saved[value.slot] for value, saved in touched])
+        for (value, saved), copy in zip(touched, copies, strict=True):
+            saved[value.slot] = copy
+            self._note_version(value, saved)
+        storage.saved = untouched
+
+    def protect_view(self, storage: Storage, tensor: Tensor) -> None:
+        """Give values saved as this very object one of their own, before it changes its shape."""
+        alias = None
+        for value, saved in self._slots(storage):
+            if saved[value.slot] is tensor:
+                if alias is None:
+                    with torch.set_grad_enabled(torch.is_grad_enabled() or tensor.requires_grad):
+                        alias = tensor.view_as(tensor)
+                saved[value.slot] = alias
+                self._note_version(value, saved)
+
+    def lose(self, storage: Storage) -> None:
+        """Mark the values saved in ``storage`` as lost: it was written and nobody had said so."""
+        for value, _ in self._slots(storage):
+            node = self._nodes[value.node]
+            node.stale = node.stale | {value.slot}
+        storage.saved = None
+
+    def settle(self, external: Iterable[Storage], written: Iterable[Storage]) -> None:
+        """After the pass: free saved values from ``external`` memory, which others hold too.
+
+        A value's version is that of when it was saved, so that a write which nobody saw shows when the
+        value is looked at; in memory that was ``written`` by calls seen, which have spared the value, the
+        count begins anew.
+        """
+        if isinstance(self._which, Selection):
+            for node in self._which.unwanted_of_tail():
+                self._forget(node)
+        for storage in external:
+            self.protect(storage)
+        for storage in written:
+            for value, saved in self._slots(storage):
+                self._note_version(value, saved)
+
+    def _note_version(self, value: Value, saved: list[Any]) -> None:
+        versions = self._nodes[value.node].versions
+        kept = saved[value.slot]
+        if versions is not None:
+            versions[value.slot] = internals.version(kept) if isinstance(kept, Tensor) else None
+
+
+def private_copies(tensors: list[Tensor]) -> list[Tensor]:
+    """Copies of tensors that lie in one storage, in memory of their own, in the autograd graph if they are.
+
+    Many views may show the same bytes: where one copy of the storage is smaller than a copy of each, they
+    become views of that copy.
+    """
+    distinct = {id(tensor): tensor for tensor in tensors}
+    copies: dict[int, Tensor] = {}
+    if len(distinct) > 1 and not any(t.requires_grad for t in distinct.values()):
+        copies = _copied_together(distinct)
+    for key, tensor in distinct.items():
+        if key not in copies:
+            copies[key] = private_copy(tensor)
+    return [copies[id(tensor)] for tensor in tensors]
+
+
+def _copied_together(tensors: dict[int, Tensor]) -> dict[int, Tensor]:
+    """Views of one copy of the storage; none if that copy would be larger, or they cannot be had."""
+    first = next(iter(tensors.values()))
+    if any(t.dtype != first.dtype or type(t) is not Tensor for t in tensors.values()):
+        return {}
+    try:
+        memory = first.untyped_storage()
+        if memory.nbytes() > sum(t.numel() for t in tensors.values()) * first.element_size():
+            return {}
+        count = memory.nbytes() // first.element_size()
+        whole = torch.empty(0, dtype=first.dtype, device=first.device)
+        whole.set_(memory.clone(), 0, (count,), (1,))
+        return {
+            key: whole.as_strided(t.size(), t.stride(), t.storage_offset()) for key, t in tensors.items()
+        }
+    except (NotImplementedError, RuntimeError):  # nested, sparse, fake
+        return {}
+
+
+def private_copy(tensor: Tensor) -> Tensor:
+    """A copy of ``tensor`` in memory of its own, in the autograd graph if ``tensor`` is.
+
+    What cannot be cloned (some layouts of sparse and nested tensors) is returned as it is.
+    """
+    try:
+        if tensor.requires_grad and not torch.is_grad_enabled():
+            with torch.enable_grad():
+                return tensor.clone()
+        return tensor.clone()
+    except (NotImplementedError, RuntimeError):
+        return tensor

@@ -1,0 +1,114 @@
+"""Where in the user's code a call stands.
+
+A *chain* is the way from a call out to the enclosing ``forward``, innermost first, as id of code object and
+instruction offset of each frame, flattened into one tuple: cheap to take at every op, and equal for equal
+places. The stack behind a chain is kept once a chain; lines and source are read only when somebody looks.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+
+Chain = tuple[int, ...]
+
+_PACKAGE = str(Path(__file__).parent)
+_TORCH = str(Path(torch.__file__).parent)
+#: Source lines shown before and after a call, as TorchLens shows them.
+CONTEXT_LINES = 9
+
+
+def chain_of(frame: FrameType | None, ends: tuple[CodeType, CodeType, CodeType]) -> Chain:
+    """The chain from ``frame`` outwards, up to the first frame that runs one of the codes in ``ends``."""
+    first, second, third = ends
+    steps: list[Any] = []
+    while frame is not None:
+        code = frame.f_code
+        if code is first or code is second or code is third:
+            break
+        steps += (id(code), frame.f_lasti)
+        frame = frame.f_back
+    return tuple(steps)
+
+
+def stack_of(frame: FrameType | None, ends: tuple[CodeType, ...] = ()) -> list[tuple[CodeType, int]]:
+    """Code and offset of each frame from ``frame`` outwards up to one that runs a code in ``ends``."""
+    stack = []
+    while frame is not None and not any(frame.f_code is end for end in ends):
+        stack.append((frame.f_code, frame.f_lasti))
+        frame = frame.f_back
+    return stack
+
+
+def fold(chain: Chain) -> Chain:
+    """``chain`` with recursion folded: of each code object only the innermost frame stays.
+
+    So an op in a recursive function is at one place, however deep the recursion.
+
+    >>> fold((7, 30, 7, 20, 7, 10, 5, 0))
+    (7, 30, 5, 0)
+    """
+    seen: set[int] = set()
+    kept: list[int] = []
+    for code, offset in zip(chain[::2], chain[1::2], strict=True):
+        if code not in seen:
+            seen.add(code)
+            kept += (code, offset)
+    return tuple(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One line of a call stack."""
+
+    filename: str
+    line: int
+    function: str
+
+    @property
+    def source(self) -> str:
+        """The line's text, without indentation; empty if the file is gone."""
+        return linecache.getline(self.filename, self.line).strip()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form TorchLens prints: file, line, function and the lines around."""
+        first = max(1, self.line - CONTEXT_LINES)
+        lines = linecache.getlines(self.filename)[first - 1 : self.line + CONTEXT_LINES]
+        return {
+            "call_fname": self.filename,
+            "call_linenum": self.line,
+            "function": self.function,
+            "code_context": lines,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.filename}:{self.line} in {self.function}"
+
+
+def frame_at(code: CodeType, offset: int) -> Frame:
+    """The line that instruction ``offset`` of ``code`` belongs to."""
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= offset < end and number is not None:
+            line = number
+    return Frame(code.co_filename, line, code.co_name)
+
+
+def frames_of(stack: Sequence[tuple[CodeType, int]]) -> list[Frame]:
+    """A stack, innermost first, as frames, outermost first, without this package's own."""
+    frames = [frame_at(code, offset) for code, offset in reversed(stack)]
+    return [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
+
+
+def user_frame(frames: Sequence[Frame]) -> Frame | None:
+    """The innermost frame outside torch: the line a person would point at."""
+    for frame in reversed(frames):
+        if not frame.filename.startswith(_TORCH) and frame.filename[:1] != "<":
+            return frame
+    return frames[-1] if frames else None
