@@ -93,101 +93,44 @@ class FunctionInfo:
         object.__setattr__(self, "layer_type", layer_type)
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # -- names and roles -------------------------------------------------------------------------------
 
-_PASSED_NAMES = {
-    *(
-        [
-            "dim",
-            "size",
-            "stride",
-            "storage_offset",
-            "numel",
-            "nelement",
-            "ndimension",
-            "element_size",
-            "get_device",
-            "names",
-        ]
-    ),
-    *(
-        [
-            "is_contiguous",
-            "is_floating_point",
-            "is_complex",
-            "is_signed",
-            "is_pinned",
-            "is_shared",
-            "is_coalesced",
-        ]
-    ),
-    *(
-        [
-            "is_set_to",
-            "is_same_size",
-            "is_conj",
-            "is_neg",
-            "is_inference",
-            "is_distributed",
-            "is_tensor",
-            "has_names",
-        ]
-    ),
-    *(
-        [
-            "sparse_dim",
-            "dense_dim",
-            "_nnz",
-            "q_scale",
-            "q_zero_point",
-            "qscheme",
-            "q_per_channel_axis",
-            "dim_order",
-        ]
-    ),
-    *(["__len__", "__repr__", "__str__", "__format__", "__hash__", "__dir__", "__dlpack_device__"]),
-    *(["register_hook", "retain_grad", "register_post_accumulate_grad_hook"]),
-    *(["_set_grad_enabled", "_assert", "__reduce_ex__", "__setstate__", "storage_type", "result_type"]),
-    *(
-        [
-            "can_cast",
-            "promote_types",
-            "is_storage",
-            "get_default_dtype",
-            "broadcast_shapes",
-            "typename",
-            "device",
-        ]
-    ),
-    *(
-        [
-            "sym_float",
-            "sym_int",
-            "sym_ite",
-            "sym_max",
-            "sym_min",
-            "sym_not",
-            "sym_sum",
-            "sym_sqrt",
-            "sym_fresh_size",
-        ]
-    ),
-    *(["_is_zerotensor", "_has_compatible_shallow_copy_type", "_debug_has_internal_overlap"]),
-    *(["has_torch_function", "is_grad_enabled", "is_inference_mode_enabled", "_pin_memory_thread"]),
-}
+_PASSED_NAMES = _words(
+    """
+    _assert _debug_has_internal_overlap _has_compatible_shallow_copy_type _is_zerotensor
+    _nnz _pin_memory_thread _set_grad_enabled broadcast_shapes can_cast dense_dim device dim
+    dim_order element_size get_default_dtype get_device has_names has_torch_function
+    is_coalesced is_complex is_conj is_contiguous is_distributed is_floating_point
+    is_grad_enabled is_inference is_inference_mode_enabled is_neg is_pinned is_same_size
+    is_set_to is_shared is_signed is_storage is_tensor names ndimension nelement numel
+    promote_types q_per_channel_axis q_scale q_zero_point qscheme register_hook
+    register_post_accumulate_grad_hook result_type retain_grad size sparse_dim
+    storage_offset storage_type stride sym_float sym_fresh_size sym_int sym_ite sym_max
+    sym_min sym_not sym_sqrt sym_sum typename __dir__ __dlpack_device__ __format__ __hash__
+    __len__ __reduce_ex__ __repr__ __setstate__ __str__
+    """
+)
 #: Properties that are tensors; all others are metadata.
 _TENSOR_PROPERTIES = {"T", "H", "mT", "mH", "real", "imag", "data", "grad"}
 _WRITTEN_PROPERTIES = {"set_data", "set_real", "set_imag"}
-_ESCAPES = {
-    *(["item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__complex__", "__contains__"]),
-    *(["equal", "allclose", "is_nonzero", "_is_all_true", "_is_any_true", "is_same"]),
-}
+_ESCAPES = _words(
+    """
+    _is_all_true _is_any_true allclose equal is_nonzero is_same item tolist __bool__
+    __complex__ __contains__ __float__ __index__ __int__
+    """
+)
 _FLAGS = {"requires_grad_", "set_requires_grad"}
 _ARRAY_ESCAPES = {"numpy", "__array__", "__dlpack__"}
-_MEMORY = {
-    *(["data_ptr", "const_data_ptr", "mutable_data_ptr", "untyped_storage", "storage", "_typed_storage"]),
-    "share_memory_",
-}
+_MEMORY = _words(
+    """
+    _typed_storage const_data_ptr data_ptr mutable_data_ptr share_memory_ storage
+    untyped_storage
+    """
+)
 
 
 def public_name(function: Any) -> str:
@@ -220,26 +163,11 @@ def raw_name(function: Any) -> str:
     return str(name or type(function).__name__)
 
 
-_INPLACE_DUNDERS = {
-    *(
-        [
-            "add",
-            "sub",
-            "mul",
-            "truediv",
-            "floordiv",
-            "mod",
-            "pow",
-            "matmul",
-            "and",
-            "or",
-            "xor",
-            "lshift",
-            "rshift",
-            "div",
-        ]
-    ),
-}
+_INPLACE_DUNDERS = _words(
+    """
+    add and div floordiv lshift matmul mod mul or pow rshift sub truediv xor
+    """
+)
 _OPERATORS = {"truediv": "div", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor"}
 
 # -- what is read ----------------------------------------------------------------------------------
@@ -262,39 +190,19 @@ _UNREAD: dict[str, tuple[int | str, ...]] = {
 # -- what is written -------------------------------------------------------------------------------
 
 #: In-place functions that do not read what they change.
-_OVERWRITING = {
-    *(
-        [
-            "copy_",
-            "zero_",
-            "fill_",
-            "normal_",
-            "uniform_",
-            "random_",
-            "exponential_",
-            "geometric_",
-            "cauchy_",
-        ]
-    ),
-    *(["log_normal_", "constant_", "kaiming_uniform_", "bernoulli_", "foreach_copy_", "foreach_zero_"]),
-}
+_OVERWRITING = _words(
+    """
+    bernoulli_ cauchy_ constant_ copy_ exponential_ fill_ foreach_copy_ foreach_zero_
+    geometric_ kaiming_uniform_ log_normal_ normal_ random_ set_ uniform_ zero_
+    """
+)
 #: In-place functions that change no byte, only how the tensor looks at them.
-CHANGES_VIEW = {
-    *(
-        [
-            "t_",
-            "transpose_",
-            "squeeze_",
-            "unsqueeze_",
-            "swapaxes_",
-            "swapdims_",
-            "as_strided_",
-            "detach_",
-            "rename_",
-        ]
-    ),
-    *(["set_data", "resize_", "resize_as_", "conj_physical"]),
-}
+CHANGES_VIEW = _words(
+    """
+    as_strided_ detach_ rename_ resize_ resize_as_ set_ set_data squeeze_ swapaxes_
+    swapdims_ t_ transpose_ unsqueeze_
+    """
+)
 #: Collectives of torch.distributed: which argument they fill or change.
 _COLLECTIVES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("all_reduce", "broadcast", "reduce", "recv", "irecv", "scatter"), ("tensor",)),

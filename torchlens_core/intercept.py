@@ -112,6 +112,8 @@ class _Wrappers:
             self._replace(owner, name, functools.partial(_plain_function, name))
         for name in internals.UNSEEN_SETTERS:
             self._replace(torch.Tensor, name, functools.partial(_heard_property, name))
+        for name in internals.UNSEEN_METHODS:
+            self._replace(torch.Tensor, name, functools.partial(_heard_method, name))
         self._eager.open()
         threshold, *older = gc.get_threshold()
         if 0 < threshold < _GC_THRESHOLD:
@@ -190,7 +192,7 @@ def _script_call(original: Callable[..., Any]) -> Callable[..., Any]:
     def __call__(called: Any, *args: Any, **kwargs: Any) -> Any:
         frame = sys._getframe(1)
         run = original
-        for listener in _local.listeners:
+        for listener in _local.listeners if _hears() else ():
             run = _heard_script(listener, run, frame)
         return run(called, *args, **kwargs)
 
@@ -207,7 +209,7 @@ def _heard_script(listener: Listener, run: Callable[..., Any], frame: FrameType)
 def _function_apply(original: Any) -> Any:
     def apply(cls: type, *args: Any, **kwargs: Any) -> Any:
         run = original.__get__(None, cls)
-        for listener in _local.listeners:
+        for listener in _local.listeners if _hears() else ():
             run = _heard_function(listener, run, cls.__name__)
         return run(*args, **kwargs)
 
@@ -217,7 +219,7 @@ def _function_apply(original: Any) -> Any:
 def _plain_function(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
         run = original
-        for listener in _local.listeners:
+        for listener in _local.listeners if _hears() else ():
             run = _heard_function(listener, run, name)
         return run(*args, **kwargs)
 
@@ -231,21 +233,40 @@ def _heard_function(listener: Listener, run: Callable[..., Any], name: str) -> C
     return function
 
 
+def _hears() -> bool:
+    """Whether somebody listens to this thread, and is not just handling a call."""
+    return bool(_local.listeners) and internals.is_function_mode_on()
+
+
 def _heard_property(name: str, _: object) -> property:
     """A property whose setter is handed to the listeners; the one behind it asks no mode."""
-    descriptor = internals.property_of_tensors(name)
+    descriptor = internals.attribute_of_tensors(name)
 
     def get(tensor: torch.Tensor) -> Any:
         return descriptor.__get__(tensor)
 
     def set_(tensor: torch.Tensor, value: Any) -> None:
-        if not _local.listeners:
-            descriptor.__set__(tensor, value)
-            return
-        with internals.WithoutTorchFunction():
-            _local.listeners[-1].__torch_function__(descriptor.__set__, (), (tensor, value))
+        _hand_over(descriptor.__set__, (tensor, value), {})
 
     return property(get, set_)
+
+
+def _heard_method(name: str, _: object) -> Callable[..., Any]:
+    """A method that is handed to the listeners; the one behind it asks no mode."""
+    descriptor = internals.attribute_of_tensors(name)
+
+    def method(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        return _hand_over(descriptor, (tensor, *args), kwargs)
+
+    return method
+
+
+def _hand_over(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call of ``function`` to the innermost listener of this thread, as a function mode would get it."""
+    if not _hears():
+        return function(*args, **kwargs)
+    with internals.WithoutTorchFunction():
+        return _local.listeners[-1].__torch_function__(function, (), args, kwargs)
 
 
 class Interception:

@@ -98,6 +98,10 @@ def without_dispatch_modes() -> AbstractContextManager[Any]:
     return cast("AbstractContextManager[Any]", _disable_current_modes())
 
 
+#: Whether a call now would reach a function mode; not while one handles a call.
+is_function_mode_on = cast("Callable[[], bool]", torch._C._is_torch_function_mode_enabled)
+
+
 # -- functorch -------------------------------------------------------------------------------------
 
 
@@ -154,8 +158,14 @@ UNSEEN_FUNCTIONS: tuple[tuple[Any, str], ...] = tuple(
 UNSEEN_SETTERS = ("real", "imag")
 
 
-def property_of_tensors(name: str) -> Any:
-    """The C descriptor behind a property of tensors."""
+#: Methods that exchange a tensor's memory without asking modes.
+UNSEEN_METHODS = ("set_",)
+#: ``Tensor.set_`` itself, whatever stands in its place.
+set_memory = cast("Callable[..., Tensor]", torch._C.TensorBase.set_)
+
+
+def attribute_of_tensors(name: str) -> Any:
+    """The C descriptor behind a property or method of tensors."""
     return getattr(torch._C.TensorBase, name)
 
 

@@ -43,6 +43,8 @@ class Value:
 
     #: Whether its bytes were there before the node: it shows them, and wrote none.
     is_view = False
+    #: For a view of memory with several writers: those whose bytes it showed when it was made.
+    shown: frozenset[int] | None = None
     #: The node of the parameter that it is, written to or not.
     parameter: int | None = None
     #: The state of its storage in which `version` was read.

@@ -42,7 +42,7 @@ def alias_of(
 ) -> Tensor:
     """A look at the memory of ``base`` with that geometry (offset and strides in elements)."""
     look = torch.empty(0, dtype=dtype, device=base.device)
-    return look.set_(base.untyped_storage(), offset, size, stride)
+    return internals.set_memory(look, base.untyped_storage(), offset, size, stride)
 
 
 ALIAS = FunctionInfo(name="alias", role=Role.OP, func=alias_of)

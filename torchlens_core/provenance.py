@@ -228,13 +228,18 @@ class Provenance:
 
     @staticmethod
     def _partial_edges(value: Value, path: ArgPath, regions: Iterable[Region]) -> list[Edge]:
-        """The writers of ``regions``, read through ``value``, where several have written."""
-        origins: dict[int, Value] = {}
-        for region in regions:
-            for writer in value.storage.writers(region):
-                origin = writer if writer.time > value.time else value
-                origins[id(origin)] = origin
-        return [Edge(origin, path, certain=value.storage.is_exact) for origin in origins.values()]
+        """The writers of ``regions``, read through ``value``, where several have written.
+
+        A view stands for the writers of all that it shows. Where fewer are read, they are named themselves.
+        """
+        writers = {id(w): w for region in regions for w in value.storage.writers(region)}
+        older = {key: w for key, w in writers.items() if w.time <= value.time}
+        origins = [w for key, w in writers.items() if key not in older]
+        if older and (value.shown is None or value.shown == older.keys()):
+            origins.insert(0, value)
+        else:
+            origins = [*older.values(), *origins]
+        return [Edge(origin, path, certain=value.storage.is_exact) for origin in origins]
 
     # -- results -----------------------------------------------------------------------------------
 
@@ -272,8 +277,14 @@ class Provenance:
                 storage.single = value
             else:
                 value.is_view = True
+                if storage.map is not None:
+                    value.shown = self._shown(tensor, storage)
         self._values[id(tensor)] = value
         return value
+
+    @staticmethod
+    def _shown(tensor: Tensor, storage: Storage) -> frozenset[int]:
+        return frozenset(id(writer) for writer in storage.writers(region_of(tensor)))
 
     def _note_written(self, node: Node, returned: list[Tensor], targets: Sequence[Target]) -> list[Tensor]:
         written = {id(target.tensor): target for target in targets}
@@ -290,6 +301,8 @@ class Provenance:
                 storage.write(target.part or region_of(tensor), storage_size(tensor), value)
             else:
                 value.is_view = True
+                if storage.map is not None:
+                    value.shown = self._shown(tensor, storage)
             self._values[id(tensor)] = value
             values.append(value)
         node.written = len(written)

@@ -401,11 +401,15 @@ class Recorder(Listener):
                 edge._replace(slot=edge.path[1]) if len(edge.path) > 1 else edge for edge in node.edges
             ]
             return
+        # statistics are made of the input alone, and the result of all but the statistics
         slots = {id(tensor): slot for slot, tensor in enumerate(tensors)}
         apart = {slots[id(target.tensor)] for target in targets if target.apart}
-        by_storage = {id(node.values[slot].storage): slot for slot in apart}
+        own = {id(node.values[slot].storage): slot for slot in apart}
         node.special_edges = [
-            edge._replace(slot=by_storage.get(id(edge.origin.storage))) for edge in node.edges
+            edge
+            if edge.path[0] in (0, "input")
+            else edge._replace(slot=own.get(id(edge.origin.storage), 0))
+            for edge in node.edges
         ]
 
     def _give_away(self, value: Value) -> None:
@@ -705,8 +709,11 @@ class Recorder(Listener):
     def add_inputs(self, leaves: list[tuple[structure.Path, Tensor]]) -> None:
         """The tensors that the model is given."""
         for path, tensor in leaves:
-            value = self.add_source(INPUT, tensor, structure.show("input", path))
-            self.nodes[value.node].path = path
+            same = self.provenance.recognised(tensor)
+            node = self.nodes[self.add_source(INPUT, tensor, structure.show("input", path)).node]
+            node.path = path
+            if same is not None:  # one tensor as two arguments
+                node.special_edges = [Edge(same, (0,))]
 
     def add_outputs(self, result: Any) -> None:
         """The tensors of the model's result."""

@@ -245,7 +245,7 @@ def _copied_together(tensors: dict[int, Tensor]) -> dict[int, Tensor]:
             return {}
         count = memory.nbytes() // first.element_size()
         whole = torch.empty(0, dtype=first.dtype, device=first.device)
-        whole.set_(memory.clone(), 0, (count,), (1,))
+        internals.set_memory(whole, memory.clone(), 0, (count,), (1,))
         return {
             key: whole.as_strided(t.size(), t.stride(), t.storage_offset()) for key, t in tensors.items()
         }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from torchlens_core import internals, origins, structure
 from torchlens_core.compare import has_values
@@ -36,7 +37,7 @@ class ModelState:
             (tensor, tensor.detach().clone())
             for module in self._modules
             for tensor in internals.own_buffers(module).values()
-            if tensor is not None
+            if tensor is not None and not is_lazy(tensor)
         ]
         self._training = [module.training for module in self._modules]
 

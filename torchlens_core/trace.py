@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -96,9 +96,11 @@ def log_forward_pass(
         gradients=save_gradients,
     )
     keeps_unsaved = keep_unsaved_layers or not isinstance(which, Selection)
-    history = trace(
-        model, args, kwargs, options, random_seed=random_seed, keeps_unsaved=keeps_unsaved
-    ).history
+    for observer in _observers:
+        observer.before_pass(model, args, kwargs)
+    history = trace(model, args, kwargs, options, random_seed=random_seed, keeps_unsaved=keeps_unsaved).history
+    for observer in _observers:
+        observer.after_pass(history)
     if isinstance(which, Selection) and which.unmatched:
         names = [*history.entries_by_name, *history.entries_by_module]
         error = unknown_key(which.unmatched[0], names)
@@ -116,6 +118,29 @@ def log_forward_pass(
             direction=vis_direction,
         )
     return history
+
+
+class Observer(Protocol):
+    """Somebody who wants to know of every pass that is logged; see `observed`."""
+
+    def before_pass(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A pass of ``model`` with these arguments is about to be logged."""
+
+    def after_pass(self, history: ModelHistory) -> None:
+        """It has been."""
+
+
+_observers: list[Observer] = []
+
+
+@contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """Inside, ``observer`` is told of every pass that `log_forward_pass` and its kin log, on any thread."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
 
 
 def get_model_metadata(

@@ -6,6 +6,7 @@ Each check is a witness that shares as little as possible with the recorder. A c
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from torchlens_core import structure
 from torchlens_core.compare import Difference, Tolerance, difference
@@ -138,10 +140,12 @@ class Trial:
     tolerance: Tolerance
     grad: bool | None
     seed: int | None
+    _is_lazy: bool = field(init=False)
     _state: ModelState = field(init=False)
     _generators: Generators = field(init=False)
 
     def __post_init__(self) -> None:
+        self._is_lazy = any(is_lazy(parameter) for parameter in self.model.parameters())
         self._state = ModelState(self.model)
         self._generators = Generators(self.model, list(self.args), self.kwargs)
 
@@ -161,10 +165,15 @@ class Trial:
     def traced(self) -> tuple[ModelHistory, Run]:
         """The history of one pass, and what the pass gave."""
         self.restore()
+        model = self._fresh_model()
         args, kwargs = fresh_copy((self.args, self.kwargs))
         with self._seeded():
-            traced = trace(self.model, args, kwargs, SavingOptions(which=True))
-            return traced.history, self._run(traced.result, args, kwargs)
+            traced = trace(model, args, kwargs, SavingOptions(which=True))
+            return traced.history, self._run(model, traced.result, args, kwargs)
+
+    def _fresh_model(self) -> nn.Module:
+        """The model; a copy if it is lazy, since what its first call does to it cannot be undone."""
+        return copy.deepcopy(self.model) if self._is_lazy else self.model
 
     @property
     def history(self) -> ModelHistory:
@@ -174,26 +183,29 @@ class Trial:
     def untraced(self) -> Run:
         """The same pass without the recorder."""
         self.restore()
+        model = self._fresh_model()
         args, kwargs = fresh_copy((self.args, self.kwargs))
         with self._seeded():
-            return self._run(self.model(*args, **kwargs), args, kwargs)
+            return self._run(model, model(*args, **kwargs), args, kwargs)
 
     def _seeded(self) -> Any:
         return _Seeded(self.seed)
 
-    def _run(self, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+    def _run(self, model: nn.Module, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         generators = Generators(self.model, list(self.args), self.kwargs)
         leaves = structure.leaves(result)
         results = [(structure.show("output", path), tensor.detach().clone()) for path, tensor in leaves]
-        buffers = [(name, buffer.detach().clone()) for name, buffer in self.model.named_buffers()]
-        gradients = self._gradients([tensor for _, tensor in leaves], (args, kwargs))
+        buffers = [(name, buffer.detach().clone()) for name, buffer in model.named_buffers()]
+        gradients = self._gradients(model, [tensor for _, tensor in leaves], (args, kwargs))
         return Run(results, gradients, buffers, generators)
 
-    def _gradients(self, outputs: Sequence[Tensor], arguments: Any) -> list[tuple[str, Any]]:
+    def _gradients(
+        self, model: nn.Module, outputs: Sequence[Tensor], arguments: Any
+    ) -> list[tuple[str, Any]]:
         """Gradients of the sum of all outputs, by parameters and inputs."""
         wanted = torch.is_grad_enabled() if self.grad is None else self.grad
         outputs = [t for t in outputs if t.requires_grad and (t.is_floating_point() or t.is_complex())]
-        leaves = dict(self.model.named_parameters())
+        leaves = dict(model.named_parameters())
         for path, tensor in structure.leaves(arguments):
             leaves[structure.show("input", path)] = tensor
         leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad and leaf.is_leaf}
@@ -427,7 +439,8 @@ def _samples(history: ModelHistory, seed: int | None) -> list[list[int]]:
     """The outputs together, and a few inner ops one by one."""
     nodes = history.recording.nodes
     outputs = [node.index for node in nodes if node.kind == OUTPUT]
-    inner = [node.index for node in nodes if node.kind == OP and node.saved is not None]
+    # what writes a part of a tensor is saved as the whole, for which others are answerable too
+    inner = [n.index for n in nodes if n.kind == OP and n.saved is not None and n.info.writes is None]
     chosen = random.Random(seed or 0).sample(inner, min(INNER_SAMPLES, len(inner)))
     return [outputs, *([index] for index in chosen)]
 

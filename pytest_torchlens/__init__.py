@@ -1,0 +1,1 @@
+"""A pytest plugin to log forward passes, check them, and draw them."""

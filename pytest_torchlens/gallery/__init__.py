@@ -1,0 +1,1 @@
+"""Pictures of everything that tests have logged, and a page that shows them."""

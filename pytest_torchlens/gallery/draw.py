@@ -1,0 +1,41 @@
+"""One picture a logged pass."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from pytest_torchlens.records import Records
+from torchlens_core import DrawingError, ModelHistory, draw
+
+#: Longest file name made of a test's name.
+_LONGEST = 80
+
+
+def draw_records(records: Records, directory: Path) -> None:
+    """Write an SVG for each pass of a test; what could not be drawn is noted with its reason."""
+    for number, one in enumerate(records.passes):
+        name = file_name(records.test, number)
+        try:
+            (directory / name).write_bytes(picture_of(one.history))
+            records.pictures.append((name, None))
+        except (DrawingError, OSError) as error:
+            records.pictures.append((None, str(error)))
+
+
+def picture_of(history: ModelHistory) -> bytes:
+    """The graph as SVG: a node a layer, modules open as far as the picture stays readable."""
+    return draw.render(draw.dot_source(history, depth=draw.depth_for(history)).source, "svg")
+
+
+def file_name(test: str, number: int) -> str:
+    """A name for the picture of a test's pass, safe on every file system and different for each.
+
+    >>> file_name("model_suite/test_menagerie.py::test_model[torchvision/alexnet]", 0)
+    'torchvision-alexnet-e8b7c1.svg'
+    """
+    found = re.search(r"\[(.*)\]$", test)
+    stem = found[1] if found else test.rpartition("::")[2]
+    digest = hashlib.sha256(f"{test} {number}".encode()).hexdigest()[:6]
+    return f"{re.sub(r'[^A-Za-z0-9_.]+', '-', stem)[:_LONGEST].strip('-.') or 'pass'}-{digest}.svg"

@@ -1,0 +1,58 @@
+"""The marker ``lens_validate`` and what may stand in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+NAME = "lens_validate"
+DESCRIPTION = (
+    "lens_validate(checks=None, rtol=0.0, atol=0.0, grad=None, seed=None): validate every forward pass "
+    "that the test logs; a test that logs none fails"
+)
+_ARGUMENTS = ("checks", "rtol", "atol", "grad", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The marker's arguments as those of `torchlens_core.validate_model_activations`."""
+
+    arguments: Mapping[str, Any]
+
+
+def settings_of(item: pytest.Item) -> Settings | None:
+    """The settings of a marked test, None if it is not marked; the closest marker wins.
+
+    Raises `pytest.UsageError` for arguments and checks that do not exist.
+    """
+    marker = item.get_closest_marker(NAME)
+    if marker is None:
+        return None
+    unknown = [name for name in marker.kwargs if name not in _ARGUMENTS]
+    if marker.args or unknown:
+        wrong = ", ".join([*map(repr, marker.args), *unknown])
+        raise pytest.UsageError(
+            f"{item.nodeid}: the marker {NAME} does not take {wrong}. "
+            f"It takes {', '.join(f'{name}=' for name in _ARGUMENTS)}."
+        )
+    given = dict(marker.kwargs)
+    _check_checks(item, given.get("checks"))
+    if "seed" in given:
+        given["random_seed"] = given.pop("seed")
+    return Settings(given)
+
+
+def _check_checks(item: pytest.Item, checks: Any) -> None:
+    if checks is None:
+        return
+    from torchlens_core.validate import CHECKS  # torch is imported only for projects that use the marker
+
+    wrong = [name for name in ([checks] if isinstance(checks, str) else checks) if name not in CHECKS]
+    if wrong:
+        raise pytest.UsageError(
+            f"{item.nodeid}: the marker {NAME} names {', '.join(map(repr, wrong))}, which is no check. "
+            f"The checks are {', '.join(map(repr, CHECKS))}."
+        )
