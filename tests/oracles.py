@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode, redispatch_function
 
 from torchlens_core import ModelHistory, structure
@@ -31,7 +32,7 @@ class Log(TorchFunctionMode):
                 result = redispatch_function(func, types, args, kwargs or {})
         else:
             result = func(*args, **(kwargs or {}))
-        tensors = structure.tensors(result)
+        tensors = [tensor for tensor in structure.tensors(result) if not is_lazy(tensor)]
         if not any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in tensors):
             self.calls.append((func, [t.detach().clone() for t in tensors]))
         return result
@@ -66,8 +67,8 @@ def wrong_values(history: ModelHistory, calls: list[tuple[Any, list[Tensor]]]) -
     return wrong
 
 
-#: Looks at known memory, which no call makes, and memory that holds what was there before.
-_NOT_COMPARED = {"alias", "empty", "empty_like", "new_empty"}
+#: What no mode sees, looks at known memory, which no call makes, and memory that holds what was there before.
+_NOT_COMPARED = {"set_", "alias", "empty", "empty_like", "new_empty"}
 
 
 def same(one: Tensor, other: Tensor) -> bool:
@@ -121,11 +122,7 @@ def recorded_dependence(history: ModelHistory, names: list[str]) -> dict[str, se
     found: dict[str, set[str]] = {name: set() for name in names}
     for label in history.output_layers:
         output = history[label]
-        for ancestor in [output, *(history[name] for name in output.ancestors)]:
-            sources = [*ancestor.parent_param_names]
-            if ancestor.is_input_layer or ancestor.is_buffer_layer:
-                sources.append(ancestor.address)
-            for source in sources:
-                if source in found:
-                    found[source].add(output.address)
+        sources = {history[name].address for name in output.ancestors} | output.param_ancestors
+        for source in sources & found.keys():
+            found[source].add(output.address)
     return found

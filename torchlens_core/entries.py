@@ -429,6 +429,13 @@ class Op:
         return set(self._history.labels(self._history.graph.ancestors(self._node.index)))
 
     @property
+    def param_ancestors(self) -> set[str]:
+        """Names of the parameters that it depends on, value by value."""
+        nodes = self._history.recording.nodes
+        behind = (nodes[index] for index in self._history.graph.ancestors(self._node.index))
+        return {node.address for node in behind if node.kind is PARAMETER and node.address}
+
+    @property
     def input_ancestors(self) -> set[str]:
         """Labels of the inputs that it depends on; of an input, its own."""
         return set(self._history.labels(self._history.graph.inputs_behind(self._node.index)))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from torchlens_core import internals, origins, structure
 from torchlens_core.compare import has_values
@@ -59,6 +59,16 @@ class ModelState:
                 for parameter in internals.own_parameters(module).values():
                     if parameter is not None and id(parameter) in written:
                         _put_back(parameter, written[id(parameter)])
+
+
+def copy_of_lazy(model: nn.Module) -> nn.Module:
+    """A copy of a model whose parameters or buffers may wait for its first call; buffers cannot be copied then."""
+    waiting = {
+        id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)
+        for buffer in model.buffers()
+        if is_lazy(buffer)
+    }
+    return copy.deepcopy(model, waiting)
 
 
 def _refill(container: Any, content: Any) -> None:

@@ -6,7 +6,6 @@ Each check is a witness that shares as little as possible with the recorder. A c
 
 from __future__ import annotations
 
-import copy
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +29,7 @@ from torchlens_core.nodes import OP, OUTPUT, PARAMETER, Node
 from torchlens_core.replay import Replay, is_given
 from torchlens_core.report import CheckResult, Finding, ValidationReport
 from torchlens_core.saving import SavingOptions
-from torchlens_core.state import Generators, ModelState, fresh_copy
+from torchlens_core.state import Generators, ModelState, copy_of_lazy, fresh_copy
 from torchlens_core.trace import trace
 
 #: Inner ops whose ancestors are replayed alone.
@@ -173,7 +172,7 @@ class Trial:
 
     def _fresh_model(self) -> nn.Module:
         """The model; a copy if it is lazy, since what its first call does to it cannot be undone."""
-        return copy.deepcopy(self.model) if self._is_lazy else self.model
+        return copy_of_lazy(self.model) if self._is_lazy else self.model
 
     @property
     def history(self) -> ModelHistory:
