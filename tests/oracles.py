@@ -106,7 +106,9 @@ def true_dependence(model: nn.Module, args: Any, kwargs: Any, grad: bool) -> dic
     return found
 
 
-def _run(model: nn.Module, args: Any, kwargs: Any, grad: bool, changed: str | None = None) -> dict[str, Tensor]:
+def _run(
+    model: nn.Module, args: Any, kwargs: Any, grad: bool, changed: str | None = None
+) -> dict[str, Tensor]:
     model, args, kwargs = copy.deepcopy((model, args, kwargs))
     if changed is not None:
         source = sources_of(model, args, kwargs)[changed]

@@ -1172,7 +1172,8 @@ class Fourier(nn.Module):
     def forward(self, x):
         spectrum = torch.fft.rfft(x)
         values, _ = torch.linalg.eigh(x @ x.t() + torch.eye(3))
-        return spectrum.abs(), values, torch.stft(x.flatten(), 4, return_complex=True, window=torch.ones(4)).abs()
+        windowed = torch.stft(x.flatten(), 4, return_complex=True, window=torch.ones(4))
+        return spectrum.abs(), values, windowed.abs()
 
 
 # -- the list ----------------------------------------------------------------------------------------

@@ -18,3 +18,27 @@ from torchlens_core.report import Finding, ValidationReport
 from torchlens_core.specs import TensorSpec
 from torchlens_core.trace import get_model_metadata, log_forward_pass, show_model_graph
 from torchlens_core.validate import validate_model_activations
+
+__all__ = [
+    "AmbiguousLayerError",
+    "ArgumentError",
+    "DeviceMismatchError",
+    "DrawingError",
+    "Finding",
+    "Layer",
+    "LayerIndexError",
+    "ModelHistory",
+    "ModuleCall",
+    "Op",
+    "ReplayError",
+    "StaleValueError",
+    "TensorSpec",
+    "TorchLensError",
+    "UnknownLayerError",
+    "UnsupportedTorchError",
+    "ValidationReport",
+    "get_model_metadata",
+    "log_forward_pass",
+    "show_model_graph",
+    "validate_model_activations",
+]

@@ -20,6 +20,7 @@ class Tolerance:
 
     @property
     def is_exact(self) -> bool:
+        """Whether only equal values pass."""
         return self.rtol == 0.0 and self.atol == 0.0
 
 

@@ -18,7 +18,9 @@ import functools
 import gc
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
@@ -29,13 +31,20 @@ from torch.overrides import TorchFunctionMode
 from torchlens_core import internals
 
 
-class Listener(TorchFunctionMode):
+class Listener(TorchFunctionMode, ABC):
     """What an `Interception` tells of a pass.
 
     A listener is itself the function mode: its ``__torch_function__(func, types, args, kwargs)`` is handed
     every call, with the mode off meanwhile, and returns the result. One call of Python less at each op.
     """
 
+    @abstractmethod
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """A torch function is called: call it and return its result."""
+
+    @abstractmethod
     def on_script(
         self,
         run: Callable[..., Any],
@@ -45,25 +54,24 @@ class Listener(TorchFunctionMode):
         frame: FrameType,
     ) -> Any:
         """TorchScript code is called: call it and return its result."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_function(
         self, run: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """An `autograd.Function`, or a function that no mode sees, is called: call ``run`` and return its result."""
-        raise NotImplementedError
+        """An `autograd.Function`, or a function that no mode sees, is called: call ``run``, return its result."""
 
+    @abstractmethod
     def on_enter(self, module: nn.Module, args: Any, kwargs: Any, frame: FrameType) -> Any:
         """A module is called; what is returned comes back at `on_exit`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_exit(self, call: Any, result: Any) -> None:
         """The call has returned."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_abandon(self, call: Any) -> None:
         """The call has raised."""
-        raise NotImplementedError
 
 
 #: New objects between two collections of garbage while something is recorded. The records of a pass are
@@ -143,7 +151,7 @@ _wrappers = _Wrappers()
 
 
 def _module_call(original: Callable[..., Any]) -> Callable[..., Any]:
-    def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - what it stands in for
         listeners = _local.listeners
         if not listeners:
             return original(module, *args, **kwargs)
@@ -189,7 +197,7 @@ MODULE_CALL: CodeType = next(
 
 
 def _script_call(original: Callable[..., Any]) -> Callable[..., Any]:
-    def __call__(called: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(called: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - what it stands in for
         frame = sys._getframe(1)
         run = original
         for listener in _local.listeners if _hears() else ():
@@ -274,11 +282,12 @@ class Interception:
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._mode: AbstractContextManager[Any] = listener  # type: ignore[assignment]  # torch has no types here
 
     def __enter__(self) -> Interception:
         _wrappers.add_user()
         _local.listeners.append(self._listener)
-        self._listener.__enter__()
+        self._mode.__enter__()
         return self
 
     def __exit__(
@@ -287,6 +296,6 @@ class Interception:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._listener.__exit__(kind, error, traceback)
+        self._mode.__exit__(kind, error, traceback)
         _local.listeners.remove(self._listener)
         _wrappers.remove_user()

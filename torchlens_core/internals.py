@@ -186,6 +186,7 @@ class ForcedEager:
         self._finder: _OnImport | None = None
 
     def open(self) -> None:
+        """Set the stance, now or when the compiler is imported."""
         module = sys.modules.get(_EVAL_FRAME)
         if module is not None:
             self._set(module)
@@ -194,6 +195,7 @@ class ForcedEager:
             sys.meta_path.insert(0, self._finder)
 
     def close(self) -> None:
+        """Set it back."""
         if self._finder is not None:
             sys.meta_path.remove(self._finder)
             self._finder = None

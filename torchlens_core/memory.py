@@ -38,6 +38,7 @@ class Region:
 
     @property
     def is_empty(self) -> bool:
+        """Whether it has no element."""
         return self.stop <= self.start
 
     def meets(self, other: Region) -> bool:
@@ -139,6 +140,7 @@ class Segments:
         self.writers: list[Writer] = [writer]
 
     def write(self, region: Region, writer: Writer) -> None:
+        """From now on ``region`` was written by ``writer``."""
         first = bisect_right(self.starts, region.start) - 1
         last = bisect_left(self.starts, region.stop)  # one past the last segment touched
         starts, writers = [region.start], [writer]
@@ -152,6 +154,7 @@ class Segments:
         self.writers[first:last] = writers
 
     def read(self, region: Region) -> list[Writer]:
+        """The writers of ``region``."""
         first = bisect_right(self.starts, region.start) - 1
         last = bisect_left(self.starts, region.stop)
         return distinct(self.writers[first:last])
@@ -189,6 +192,7 @@ class Cells:
         return np.lib.stride_tricks.as_strided(self.numbers[first:], (*sizes, inner), steps)
 
     def write(self, region: Region, writer: Writer) -> None:
+        """From now on ``region`` was written by ``writer``."""
         self._view(region)[...] = len(self.writers)
         self.writers.append(writer)
         if len(self.writers) > 2 * len(self.numbers) + 64:
@@ -200,6 +204,7 @@ class Cells:
         self.writers = [self.writers[number] for number in live]
 
     def read(self, region: Region) -> list[Writer]:
+        """The writers of ``region``."""
         counts = np.bincount(self._view(region).ravel(), minlength=len(self.writers))
         return distinct([self.writers[number] for number in np.flatnonzero(counts)])
 
@@ -217,6 +222,7 @@ class Loose:
         ]
 
     def write(self, region: Region, writer: Writer) -> None:
+        """From now on ``region`` was written by ``writer``."""
         if region.strided is None:
             self.writes = [
                 (old, who)
@@ -226,6 +232,7 @@ class Loose:
         self.writes.append((region, writer))
 
     def read(self, region: Region) -> list[Writer]:
+        """The writers of ``region``."""
         return distinct([writer for old, writer in self.writes if old.meets(region)])
 
 

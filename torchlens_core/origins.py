@@ -23,7 +23,7 @@ from torchlens_core.memory import region_of
 from torchlens_core.nodes import BUFFER, CONSTANT, PARAMETER, Edge, Value
 
 if TYPE_CHECKING:
-    from torchlens_core.recorder import Recorder
+    from torchlens_core.ledger import Ledger
 
 #: Autograd nodes looked at to find what an unseen call was given.
 MAX_GRAPH_NODES = 20_000
@@ -128,8 +128,8 @@ def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 class Origins:
     """Adopts the tensors of one pass that no recorded call made."""
 
-    def __init__(self, recorder: Recorder, model: nn.Module) -> None:
-        self._recorder = recorder
+    def __init__(self, ledger: Ledger, model: nn.Module) -> None:
+        self._ledger = ledger
         self.modules = Modules(model)
         #: Memory given to code that nobody sees: a tensor at such an address is another look at it.
         self.given_away: list[tuple[int, int, Value]] = []
@@ -145,13 +145,13 @@ class Origins:
             self.modules.scan()
             found = self.modules.find(tensor)
         if found is not None:
-            return self._recorder.add_source(found[0], tensor, found[1])
+            return self._ledger.add_source(found[0], tensor, found[1])
         return (
             self._known_memory(tensor)
             or self._given_memory(tensor)
             or self._buffer_of_caller(tensor)
             or self._made_unseen(tensor)
-            or self._recorder.add_source(
+            or self._ledger.add_source(
                 PARAMETER if isinstance(tensor, nn.Parameter) else CONSTANT,
                 tensor,
                 self._attribute_name(tensor),
@@ -165,30 +165,30 @@ class Origins:
         """
         if self.modules.find(tensor) is not None:
             return [self.adopt(tensor)]
-        storage = self._recorder.provenance.storages.get(internals.storage_key(tensor))
+        storage = self._ledger.provenance.storages.get(internals.storage_key(tensor))
         if storage is None or storage.is_new:
             return []
         if storage.single is not None and storage.single is not marker:
-            if self._recorder.nodes[storage.single.node].is_open_ended:
+            if self._ledger.nodes[storage.single.node].is_open_ended:
                 return [self.adopt(tensor)]
         return [writer for writer in storage.writers(region_of(tensor)) if writer is not marker]
 
     def _known_memory(self, tensor: Tensor) -> Value | None:
         """A new object that shares its storage with known ones, such as ``nn.Parameter(x)``."""
         key = internals.storage_key(tensor)
-        storage = self._recorder.provenance.storages.get(key) if key else None
+        storage = self._ledger.provenance.storages.get(key) if key else None
         if storage is None:
             return None
-        maker = self._recorder.nodes[storage.single.node] if storage.single is not None else None
+        maker = self._ledger.nodes[storage.single.node] if storage.single is not None else None
         if maker is not None and maker.is_open_ended:
-            return self._recorder.add_late_result(maker, tensor, storage)
+            return self._ledger.add_late_result(maker, tensor, storage)
         writers = storage.writers(region_of(tensor))
         if not writers:
             return None
         base = writers[-1]
         edges = [Edge(writer, (0,), certain=storage.is_exact) for writer in writers]
         args = (base, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
-        return self._recorder.add_unseen(ALIAS, args, edges, [tensor])
+        return self._ledger.add_unseen(ALIAS, args, edges, [tensor])
 
     def _given_memory(self, tensor: Tensor) -> Value | None:
         """Memory that left as a pointer and came back: ``from_dlpack(x)``, ``from_numpy(x.numpy())``."""
@@ -198,7 +198,7 @@ class Origins:
         for start, stop, value in self.given_away:
             if start <= address < stop:
                 edges = [Edge(value, (0,), certain=False)]
-                return self._recorder.add_unseen(RETURNED, (value,), edges, [tensor])
+                return self._ledger.add_unseen(RETURNED, (value,), edges, [tensor])
         return None
 
     def give_away(self, value: Value) -> None:
@@ -211,12 +211,12 @@ class Origins:
 
     def _buffer_of_caller(self, tensor: Tensor) -> Value | None:
         """A buffer that was registered during the pass."""
-        for module in self._recorder.module_stack:
+        for module in self._ledger.module_stack:
             for name, buffer in internals.own_buffers(module).items():
                 if buffer is tensor:
                     address = self.modules.addresses.get(id(module), "")
                     full = f"{address}.{name}" if address else name
-                    return self._recorder.add_source(BUFFER, tensor, full)
+                    return self._ledger.add_source(BUFFER, tensor, full)
         return None
 
     def _made_unseen(self, tensor: Tensor) -> Value | None:
@@ -228,13 +228,13 @@ class Origins:
         name = tensor.grad_fn.name().rstrip("0123456789").removesuffix("Backward") or "opaque"
         info = FunctionInfo(name=name, role=Role.OP, is_opaque=True)
         edges = [Edge(value, (n,)) for n, value in enumerate(parents)]
-        return self._recorder.add_unseen(info, tuple(parents), edges, [tensor])
+        return self._ledger.add_unseen(info, tuple(parents), edges, [tensor])
 
     def parents_in_graph(self, tensor: Tensor) -> list[Value]:
         """The known tensors to which the autograd graph of ``tensor`` leads."""
         if tensor.grad_fn is None:
             return []
-        provenance = self._recorder.provenance
+        provenance = self._ledger.provenance
         ends = {
             id(known.grad_fn): value
             for value, known in provenance.alive()
@@ -266,14 +266,14 @@ class Origins:
         variable = getattr(node, "variable", None)
         if not isinstance(variable, Tensor):
             return None
-        known = self._recorder.provenance.known(variable)
+        known = self._ledger.provenance.known(variable)
         if known is None and self.modules.find(variable) is not None:
             known = self.adopt(variable)
         return known
 
     def _attribute_name(self, tensor: Tensor) -> str | None:
         """The name of the module attribute that holds ``tensor``, if one on the way here does."""
-        for module in reversed(self._recorder.module_stack):
+        for module in reversed(self._ledger.module_stack):
             for name, held in vars(module).items():
                 if held is tensor:
                     address = self.modules.addresses.get(id(module), "")

@@ -41,6 +41,7 @@ class Layer:
 
     @property
     def short_label(self) -> str:
+        """``conv2d_3``."""
         return f"{self.layer_type}_{self.type_number}"
 
     @property

@@ -117,7 +117,8 @@ class Saver:
         values = node.values
         for value in values:
             if value.storage.escaped:
-                return self._keep(node, tensors)
+                self._keep(node, tensors)
+                return
         for value in values:
             storage = value.storage
             if storage.saved is None:

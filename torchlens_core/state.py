@@ -61,10 +61,13 @@ class ModelState:
                         _put_back(parameter, written[id(parameter)])
 
 
+_new_buffer: Any = UninitializedBuffer
+
+
 def copy_of_lazy(model: nn.Module) -> nn.Module:
     """A copy of a model whose parameters or buffers may wait for its first call; buffers cannot be copied then."""
     waiting = {
-        id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)
+        id(buffer): _new_buffer(device=buffer.device, dtype=buffer.dtype)
         for buffer in model.buffers()
         if is_lazy(buffer)
     }
@@ -79,7 +82,7 @@ def _refill(container: Any, content: Any) -> None:
 
 def _holds_tensors(content: Any) -> bool:
     items = content.values() if isinstance(content, dict) else content
-    return any(isinstance(item, Tensor) or isinstance(item, _CONTAINERS) for item in items)
+    return any(isinstance(item, (Tensor, *_CONTAINERS)) for item in items)
 
 
 def _put_back(tensor: Tensor, value: Tensor) -> None:

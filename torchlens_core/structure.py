@@ -175,7 +175,8 @@ class _Replacer:
             return node if not isinstance(node, list | dict) else copy.copy(node)
         if isinstance(node, tuple | Set):
             items = [self.visit(child, depth) for child in node]
-            return type(node)(*items) if hasattr(node, "_make") else type(node)(items)
+            make: Callable[..., Any] = type(node)
+            return make(*items) if hasattr(node, "_make") else make(items)
         clone = copy.copy(node)
         for (kind, key), new in changed.items():
             if kind == "item":

@@ -98,7 +98,9 @@ def log_forward_pass(
     keeps_unsaved = keep_unsaved_layers or not isinstance(which, Selection)
     for observer in _observers:
         observer.before_pass(model, args, kwargs)
-    history = trace(model, args, kwargs, options, random_seed=random_seed, keeps_unsaved=keeps_unsaved).history
+    history = trace(
+        model, args, kwargs, options, random_seed=random_seed, keeps_unsaved=keeps_unsaved
+    ).history
     for observer in _observers:
         observer.after_pass(history)
     if isinstance(which, Selection) and which.unmatched:

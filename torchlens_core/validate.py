@@ -176,6 +176,7 @@ class Trial:
 
     @property
     def history(self) -> ModelHistory:
+        """The history of that pass."""
         return self.traced[0]
 
     @cached_property
@@ -204,7 +205,7 @@ class Trial:
         """Gradients of the sum of all outputs, by parameters and inputs."""
         wanted = torch.is_grad_enabled() if self.grad is None else self.grad
         outputs = [t for t in outputs if t.requires_grad and (t.is_floating_point() or t.is_complex())]
-        leaves = dict(model.named_parameters())
+        leaves: dict[str, Tensor] = dict(model.named_parameters())
         for path, tensor in structure.leaves(arguments):
             leaves[structure.show("input", path)] = tensor
         leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad and leaf.is_leaf}

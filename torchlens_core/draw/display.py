@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -68,7 +69,5 @@ def _open(drawn: Path, picture: bytes, fileformat: str) -> None:
     elif sys.platform == "win32":
         os.startfile(drawn)
     elif os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        try:
+        with contextlib.suppress(FileNotFoundError):  # no viewer: the file is there
             subprocess.Popen(["xdg-open", str(drawn)], stderr=subprocess.DEVNULL)
-        except FileNotFoundError:
-            pass  # no viewer: the file is there

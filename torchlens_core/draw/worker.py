@@ -8,6 +8,7 @@ import sys
 
 
 def main() -> None:
+    """Read DOT from standard input and write the picture to standard output."""
     import pygraphviz  # absent without the extra `pictures`; this process exists for it alone
 
     graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
