@@ -104,9 +104,9 @@ class ModelHistory:
         """Entries by the modules that returned them."""
         return lookup.entries_by_module(self)
 
-    def keys_of(self, op: Op) -> list[int | str]:
-        """Every key that finds ``op`` alone, parts of labels apart."""
-        return lookup.keys_of(op)
+    def keys_of(self, index: int) -> list[int | str]:
+        """Every key that finds the entry of node ``index`` alone, parts of labels apart."""
+        return lookup.keys_of(self.op_at(index))
 
     @property
     def layer_labels(self) -> list[str]:

@@ -282,7 +282,7 @@ class Interception:
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._mode: AbstractContextManager[Any] = listener  # type: ignore[assignment]  # torch has no types here
+        self._mode: AbstractContextManager[Any] = listener
 
     def __enter__(self) -> Interception:
         _wrappers.add_user()

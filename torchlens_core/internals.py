@@ -84,11 +84,11 @@ WithoutSubclasses: Any = torch._C.DisableTorchFunctionSubclass
 
 def function_mode_depth() -> int:
     """How many function modes are active on this thread."""
-    return cast(int, torch._C._len_torch_function_stack())
+    return int(torch._C._len_torch_function_stack())
 
 
 #: Whether autocast is on for any device: one call, an eighth of the cost of asking for each.
-is_any_autocast_enabled = cast("Callable[[], bool]", torch._C._is_any_autocast_enabled)
+is_any_autocast_enabled: Callable[[], bool] = torch._C._is_any_autocast_enabled
 
 
 def without_dispatch_modes() -> AbstractContextManager[Any]:
@@ -99,7 +99,7 @@ def without_dispatch_modes() -> AbstractContextManager[Any]:
 
 
 #: Whether a call now would reach a function mode; not while one handles a call.
-is_function_mode_on = cast("Callable[[], bool]", torch._C._is_torch_function_mode_enabled)
+is_function_mode_on: Callable[[], bool] = torch._C._is_torch_function_mode_enabled
 
 
 # -- functorch -------------------------------------------------------------------------------------
@@ -107,12 +107,12 @@ is_function_mode_on = cast("Callable[[], bool]", torch._C._is_torch_function_mod
 
 def is_transformed(tensor: Tensor) -> bool:
     """Whether ``tensor`` belongs to a running functorch transform and dies with it."""
-    return cast(bool, torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
 
 
 def transform_depth() -> int:
     """How many functorch transforms run on this thread, one inside the other."""
-    return cast(int, torch._C._functorch.maybe_current_level() or 0)
+    return int(torch._C._functorch.maybe_current_level() or 0)
 
 
 def untransformed(tensor: Tensor) -> Tensor:
