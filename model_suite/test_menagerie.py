@@ -10,7 +10,7 @@ from model_suite import ModelCase, cases
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.id)
 def test_model(case: ModelCase, lens, request):  # type: ignore[no-untyped-def]
     """The model builds, runs, and its history is true."""
-    if "smoke" not in case.tags and request.config.getoption("--lens-tier") == "smoke":
+    if "smoke" not in case.tags and request.config.getoption("--lens-tier", "smoke") == "smoke":
         pytest.skip("outside the smoke tier; run with --lens-tier=all")
     torch.manual_seed(0)
     model = case.build()

@@ -7,15 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from pytest_torchlens.records import Records
 from torchlens_core import ModelHistory, log_forward_pass
 
 
 class Lens:
     """Logs forward passes: ``lens(model, *args, **kwargs)`` runs ``model(*args, **kwargs)``."""
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    def __init__(self) -> None:
         #: The histories that this fixture has logged, first to last.
         self.histories: list[ModelHistory] = []
 

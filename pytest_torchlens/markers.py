@@ -50,9 +50,11 @@ def _check_checks(item: pytest.Item, checks: Any) -> None:
         return
     from torchlens_core.validate import CHECKS  # torch is imported only for projects that use the marker
 
-    wrong = [name for name in ([checks] if isinstance(checks, str) else checks) if name not in CHECKS]
-    if wrong:
+    names = [checks] if isinstance(checks, str) else checks
+    is_list = isinstance(names, list | tuple | set | frozenset)
+    wrong = [repr(name) for name in names if name not in list(CHECKS)] if is_list else [repr(checks)]
+    if wrong or not names:  # a list of none would prove nothing, and pass
         raise pytest.UsageError(
-            f"{item.nodeid}: the marker {NAME} names {', '.join(map(repr, wrong))}, which is no check. "
-            f"The checks are {', '.join(map(repr, CHECKS))}."
+            f"{item.nodeid}: the marker {NAME} names {', '.join(wrong) or 'no check'}"
+            f"{', which is no check' if wrong else ''}. The checks are {', '.join(map(repr, CHECKS))}."
         )

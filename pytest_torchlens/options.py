@@ -21,11 +21,13 @@ def add(parser: pytest.Parser) -> None:
 
 def gallery_dir(config: pytest.Config) -> Path | None:
     """Where pictures go; None if none are wanted. Ini values are relative to the ini file."""
-    given = config.getoption("lens_gallery")
+    given: str | None = config.getoption("lens_gallery")
     if given:
         return config.invocation_params.dir / given
     ini = str(config.getini("lens_gallery"))
-    return config.rootpath / ini if ini else None
+    if not ini:
+        return None
+    return (config.inipath.parent if config.inipath else config.rootpath) / ini
 
 
 def check(config: pytest.Config) -> None:

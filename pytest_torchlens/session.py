@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,42 +11,66 @@ import pytest
 from torch import nn
 
 from pytest_torchlens.markers import NAME, Settings
-from pytest_torchlens.records import LoggedPass, Records, records_of
+from pytest_torchlens.records import LoggedPass, Records
 from torchlens_core import ModelHistory, ValidationReport, validate_model_activations
 from torchlens_core.trace import observed
+
+
+class _Thread(threading.local):
+    """What a watcher knows of one thread; threads may log at once."""
+
+    def __init__(self) -> None:
+        self.is_validating = False
+        #: Of the passes that are being logged, inner ones last: a model may log others in its forward.
+        self.reports: list[ValidationReport | None] = []
 
 
 class _Watcher:
     """Told of each pass by torchlens_core."""
 
-    def __init__(self, records: Records, settings: Settings | None) -> None:
+    def __init__(self, records: Records, settings: Settings | None, keeps_histories: bool) -> None:
         self._records = records
         self._settings = settings
-        self._reports: list[ValidationReport | None] = []
+        self._keeps_histories = keeps_histories
+        self._thread = _Thread()
 
     def before_pass(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Validate the pass before it is logged: that leaves model, inputs and generators as they were."""
+        if self._thread.is_validating:  # the model logs others: they count when it is run for the test
+            return
         report = None
         if self._settings is not None:
-            report = validate_model_activations(model, list(args), kwargs, **self._settings.arguments)
-        self._reports.append(report)
+            self._thread.is_validating = True
+            try:
+                report = validate_model_activations(model, list(args), kwargs, **self._settings.arguments)
+            finally:
+                self._thread.is_validating = False
+        self._thread.reports.append(report)
 
     def after_pass(self, history: ModelHistory) -> None:
-        """Note its history."""
-        self._records.passes.append(LoggedPass(history, self._reports[-1]))
+        """Note what was logged."""
+        if self._thread.is_validating:
+            return
+        self._records.passes.append(
+            LoggedPass(
+                model=history.model_name,
+                ops=len(history.ops),
+                parameters=history.total_params,
+                report=self._thread.reports.pop(),
+                history=history if self._keeps_histories else None,
+            )
+        )
 
 
 @contextmanager
-def observe_test(item: pytest.Item, settings: Settings | None) -> Iterator[Callable[[], None]]:
-    """Inside, passes are noted in the records of ``item``; what is yielded fails it if they are not valid."""
-    records = records_of(item)
-    with observed(_Watcher(records, settings)):
-        yield lambda: _check(records, settings)
+def observe_test(records: Records, settings: Settings | None, keeps_histories: bool) -> Iterator[None]:
+    """Inside, passes are noted in the records of a test, and validated if there are settings."""
+    with observed(_Watcher(records, settings, keeps_histories)):
+        yield
 
 
-def _check(records: Records, settings: Settings | None) -> None:
-    if settings is None:
-        return
+def check(records: Records) -> None:
+    """Fail a marked test that has logged nothing, or a pass that is not valid."""
     if not records.passes:
         pytest.fail(
             f"The test is marked {NAME}, but logged no forward pass. "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_torchlens.records import PROPERTY, PassData
+from pytest_torchlens.records import ATTRIBUTE, PassData
 
 
 @dataclass
@@ -21,10 +21,8 @@ SUMMARY = pytest.StashKey[Summary]()
 
 
 def add(summary: Summary, report: pytest.TestReport) -> None:
-    """Take in what a test's last report carries."""
-    for name, value in report.user_properties:
-        if name == PROPERTY and isinstance(value, list):
-            summary.passes += [PassData(**data) for data in value]
+    """Take in what a test's report carries: that of its teardown has its passes."""
+    summary.passes += [PassData(**data) for data in getattr(report, ATTRIBUTE, ())]
 
 
 def lines_of(summary: Summary, gallery: Path | None) -> list[str]:
@@ -47,7 +45,7 @@ def lines_of(summary: Summary, gallery: Path | None) -> list[str]:
     if gallery:
         drawn = sum(one.picture is not None for one in passes)
         lines.append(f"{_count(drawn, 'picture', 'pictures')} in {gallery / 'index.html'}")
-        lines += [f"no picture of {one.test}: {one.trouble}" for one in passes if one.trouble]
+        lines += sorted(f"no picture of {one.test}: {one.trouble}" for one in passes if one.trouble)
     return lines
 
 

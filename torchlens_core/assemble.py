@@ -30,14 +30,14 @@ def assemble(
     error: BaseException | None = None,
 ) -> ModelHistory:
     """The history of the pass that ``recorder`` has listened to; the recorder is empty afterwards."""
-    recorder.finish()
+    modules = list(origins.walk(model))
+    recorder.finish(module for _, module in modules)
     recording = Recording(
         model_name=type(model).__name__,
         model_class=f"{type(model).__module__}.{type(model).__qualname__}",
         nodes=recorder.nodes,
         calls=recorder.calls,
-        layers=recorder.layers.all,
-        modules=[module_facts(address, module) for address, module in origins.walk(model)],
+        modules=[module_facts(address, module) for address, module in modules],
         stacks=recorder.layers.stacks,
         outer_stack=outer_stack,
         forward_parameters=forward_parameters(model),

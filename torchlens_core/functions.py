@@ -53,7 +53,19 @@ class Target:
 
 Args = Sequence[Any]
 Kwargs = Mapping[str, Any]
-WriteRule = Callable[[Args, Kwargs], list[Target]]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRule:
+    """Which arguments a function changes."""
+
+    targets: Callable[[Args, Kwargs], list[Target]]
+    #: Whether some calls change nothing.
+    is_conditional: bool = False
+
+    def __call__(self, args: Args, kwargs: Kwargs) -> list[Target]:
+        """What this call changes."""
+        return self.targets(args, kwargs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,16 +93,24 @@ class FunctionInfo:
     is_recorded: bool = field(init=False, default=True)
     #: Whether it returns new tensors or views, and does nothing else.
     is_simple: bool = field(init=False, default=True)
+    #: Whether it is so for some arguments: what writes only if told to.
+    is_mostly_simple: bool = field(init=False, default=False)
     #: The name as it stands in labels: ``maxpool2d``, ``add``.
     layer_type: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_recorded", self.role in (Role.OP, Role.ESCAPE))
-        is_special = self.writes or self.unread or self.draws or self.is_foreach or self.is_checked
+        is_special = self.unread or self.draws or self.is_foreach or self.is_checked
         is_simple = self.role is Role.OP and not is_special and self.name not in ("grad", "backward")
-        object.__setattr__(self, "is_simple", is_simple)
+        object.__setattr__(self, "is_simple", is_simple and self.writes is None)
+        is_mostly_simple = is_simple and self.writes is not None and self.writes.is_conditional
+        object.__setattr__(self, "is_mostly_simple", is_mostly_simple)
         layer_type = self.name.replace("_", "").lower() or self.name
         object.__setattr__(self, "layer_type", layer_type)
+
+    def is_simple_now(self, args: Args, kwargs: Kwargs) -> bool:
+        """Whether a call with these arguments is simple although others are not: it writes nothing."""
+        return self.is_mostly_simple and self.writes is not None and not self.writes(args, kwargs)
 
 
 def _words(text: str) -> frozenset[str]:
@@ -238,7 +258,7 @@ def _first(overwritten: bool) -> WriteRule:
         target = _argument(args, kwargs, 0, "input", "self", "tensor")
         return [Target(tensor, overwritten) for tensor in tensors_in(target)]
 
-    return rule
+    return WriteRule(rule)
 
 
 def _setitem(args: Args, kwargs: Kwargs) -> list[Target]:
@@ -252,7 +272,7 @@ def _set_property(name: str) -> WriteRule:
         part = None if name == "data" else complex_part_region(args[0], name == "imag")
         return [Target(args[0], overwritten=True, part=part)]
 
-    return rule
+    return WriteRule(rule)
 
 
 def _flagged(position: int) -> WriteRule:
@@ -263,7 +283,7 @@ def _flagged(position: int) -> WriteRule:
             return []
         return [Target(t, False) for t in tensors_in(_argument(args, kwargs, 0, "input"))]
 
-    return rule
+    return WriteRule(rule, is_conditional=True)
 
 
 def _running_statistics(first: int, training_name: str, default: bool) -> WriteRule:
@@ -277,7 +297,7 @@ def _running_statistics(first: int, training_name: str, default: bool) -> WriteR
         var = _argument(args, kwargs, first + 1, "running_var")
         return [Target(t, False, apart=True) for t in (mean, var) if isinstance(t, Tensor)]
 
-    return rule
+    return WriteRule(rule, is_conditional=True)
 
 
 def _renormed(function_is_python: bool) -> WriteRule:
@@ -288,7 +308,7 @@ def _renormed(function_is_python: bool) -> WriteRule:
             return []
         return [Target(t, False) for t in tensors_in(_argument(args, kwargs, 1, "weight"))]
 
-    return rule
+    return WriteRule(rule, is_conditional=True)
 
 
 def _named(parameters: Sequence[tuple[int, str]], overwritten: bool = False) -> WriteRule:
@@ -299,7 +319,7 @@ def _named(parameters: Sequence[tuple[int, str]], overwritten: bool = False) -> 
             for tensor in tensors_in(_argument(args, kwargs, position, name))
         ]
 
-    return rule
+    return WriteRule(rule)
 
 
 def out_targets(kwargs: Kwargs) -> list[Target]:
@@ -331,7 +351,7 @@ def _write_rule(function: Any, name: str) -> WriteRule | None:
 _EMBEDDING = (_renormed(False), _renormed(True))
 #: By name: the rule of the operator, and of the function in ``nn.functional``.
 _KNOWN_RULES: dict[str, tuple[WriteRule, WriteRule]] = {
-    "setitem": (_setitem, _setitem),
+    "setitem": (WriteRule(_setitem), WriteRule(_setitem)),
     "batch_norm": (
         _running_statistics(3, "training", False),
         _running_statistics(1, "training", False),

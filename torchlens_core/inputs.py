@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchlens_core import structure
+from torchlens_core import origins, structure
 from torchlens_core.errors import ArgumentError, DeviceMismatchError
 from torchlens_core.specs import TensorSpec
 
@@ -69,13 +69,12 @@ def _summary(arg: Any) -> str:
 
 def _check_devices(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """A model on one device and all its inputs on another."""
-    owned = [*model.parameters(), *model.buffers()]
-    homes = {tensor.device for tensor in owned}
     given = [tensor for tensor in structure.tensors((args, dict(kwargs))) if tensor.dim() > 0]
-    if len(homes) != 1 or not given:
+    owned = origins.tensors_of(module for _, module in origins.walk(model))
+    home = next((tensor.device for tensor in owned), None)
+    if not given or home is None or not all(_differs(tensor.device, home) for tensor in given):
         return
-    home = homes.pop()
-    if all(_differs(tensor.device, home) for tensor in given):
+    if all(tensor.device == home for tensor in owned):
         device = given[0].device
         raise DeviceMismatchError(
             f"{type(model).__name__} is on {home}, and its inputs are on {device}: "

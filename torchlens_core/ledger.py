@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import CodeType, FrameType
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchlens_core import internals, structure
+from torchlens_core import internals, origins, structure
 from torchlens_core.functions import FunctionInfo, Role, Target
 from torchlens_core.intercept import MODULE_CALL, Listener
 from torchlens_core.memory import Storage
@@ -31,7 +31,7 @@ from torchlens_core.nodes import (
     Value,
 )
 from torchlens_core.origins import UNSEEN_WRITE, Origins
-from torchlens_core.places import Layers, Place, Places, Site, SiteKey
+from torchlens_core.places import NO_SITE, Layers, Place, Places, Site, SiteKey
 from torchlens_core.provenance import Provenance
 from torchlens_core.saving import Saver, SavingOptions
 from torchlens_core.sites import chain_of, stack_of
@@ -99,10 +99,10 @@ class Ledger(Listener):
     def _insert(self, node: Node) -> None:
         """Take in a node that is no call; one that a running transform reads goes before the transform."""
         nodes = self.nodes
+        reader = nodes[-1] if nodes else node
         node.index = len(nodes)
         nodes.append(node)
-        reader = nodes[-2] if len(nodes) > 1 else None
-        if reader is not None and reader.is_open_ended and node.kind is not OUTPUT:
+        if reader.is_open_ended and node.kind is not OUTPUT:
             nodes[-2:] = [node, reader]
             node.index, reader.index = reader.index, node.index
             if self._marker is not None:
@@ -129,7 +129,10 @@ class Ledger(Listener):
         """A parameter, buffer or constant, at its first use, or an input."""
         node = Node(_NO_FUNCTION[kind], -1, kind)
         node.address = address
-        node.site = Site(self.layers.new(kind, kind, address or "", counted=False), ())
+        if kind is PARAMETER:
+            node.site = NO_SITE
+        else:
+            node.site = Site(self.layers.new(kind, kind, address or "", counted=False), ())
         self._insert(node)
         storage = self.provenance.storage(tensor)
         self.provenance.mark_external(storage)
@@ -276,10 +279,13 @@ class Ledger(Listener):
             node.values = (Value(node.index, tensor, value.storage),)
             self.saver.take(node, [tensor])
 
-    def finish(self) -> None:
-        """The pass is over: settle what was saved, and let go of everything else."""
+    def finish(self, modules: Iterable[nn.Module]) -> None:
+        """The pass is over: settle what was saved, and let go of everything else.
+
+        ``modules`` are those of the model now; what they have come to hold in the pass is the user's too.
+        """
         storages = self.provenance.storages
-        for tensor in self.origins.modules.current_tensors():
+        for tensor in origins.tensors_of(modules):
             storage = storages.get(internals.storage_key(tensor))
             if storage is not None:
                 self.provenance.mark_external(storage)

@@ -173,12 +173,22 @@ class Call:
         self.parent = parent
 
 
+#: What recorded arguments may be, beside values and what is no tensor.
+_CONTAINERS = frozenset({list, tuple, dict, slice})
+
+
 def values_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[ArgPath, Value]]:
     """Every `Value` among recorded arguments, with where it stands."""
     for position, arg in enumerate(args):
-        yield from _values_at((position,), arg)
+        if type(arg) is Value:
+            yield (position,), arg
+        elif type(arg) in _CONTAINERS:
+            yield from _values_at((position,), arg)
     for name, arg in kwargs.items():
-        yield from _values_at((name,), arg)
+        if type(arg) is Value:
+            yield (name,), arg
+        elif type(arg) in _CONTAINERS:
+            yield from _values_at((name,), arg)
 
 
 def _values_at(path: ArgPath, arg: Any) -> Iterator[tuple[ArgPath, Value]]:

@@ -9,7 +9,7 @@ opaque op, whose parents are the known tensors that went in.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -79,12 +79,6 @@ class Modules:
                 if tensor is not None:
                     self.tensors.setdefault(id(tensor), (kind, prefix + name, tensor))
 
-    def current_tensors(self) -> Iterator[Tensor]:
-        """The parameters and buffers that the model holds now."""
-        for _, module in walk(self._model):
-            for own in (internals.own_parameters(module), internals.own_buffers(module)):
-                yield from (tensor for tensor in own.values() if tensor is not None)
-
     def find(self, tensor: Tensor) -> tuple[str, str] | None:
         """Kind and address of a parameter or buffer."""
         found = self.tensors.get(id(tensor))
@@ -105,6 +99,15 @@ class Modules:
                 if part is not part_of:
                     self.addresses.setdefault(id(part), f"{address}.{inner}")
         return address
+
+
+def tensors_of(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
+    """The parameters and buffers that ``modules`` hold themselves."""
+    for module in modules:
+        for own in (internals.own_parameters(module), internals.own_buffers(module)):
+            for tensor in own.values():
+                if tensor is not None:
+                    yield tensor
 
 
 def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

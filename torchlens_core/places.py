@@ -61,6 +61,9 @@ class Site:
         self.chain = chain
 
 
+#: What parameters have for a site: they are no entries of a history, and have no labels.
+NO_SITE = Site(Layer("parameter", "parameter", "", 0, 0), ())
+
 SiteKey = tuple[Chain, str, tuple[int, ...]]
 
 
@@ -106,7 +109,6 @@ class Layers:
     """All layers of a pass, numbered in the order in which they first run."""
 
     def __init__(self) -> None:
-        self.all: list[Layer] = []
         self._of_type: Counter[str] = Counter()
         self._of_stable_name: Counter[tuple[str, str]] = Counter()
         self._total = 0
@@ -139,5 +141,4 @@ class Layers:
         layer = Layer(layer_type, name, address, self._of_type[layer_type], self._total if counted else 0)
         self._of_stable_name[address, name] += 1
         layer.stable_number = self._of_stable_name[address, name]
-        self.all.append(layer)
         return layer

@@ -73,7 +73,7 @@ class Recorder(OpaqueCalls):
         info = FACTS[func]
         frame = sys._getframe(1)
         kwargs = kwargs or _NO_KWARGS
-        if not info.is_simple or self._is_special or "out" in kwargs:
+        if self._is_special or "out" in kwargs or not (info.is_simple or info.is_simple_now(args, kwargs)):
             return self._on_other_call(func, info, args, kwargs, frame)
         provenance = self.provenance
         try:

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from torchlens_core.nodes import PARAMETER, Call, Node
-from torchlens_core.places import Layer
 from torchlens_core.randomness import GeneratorState
 from torchlens_core.sites import Chain
 
@@ -35,7 +34,6 @@ class Recording:
     model_class: str
     nodes: Sequence[Node]
     calls: Sequence[Call]
-    layers: Sequence[Layer]
     modules: Sequence[ModuleFacts]
     #: Code and offset of each frame behind a chain, innermost first.
     stacks: Mapping[Chain, Sequence[tuple[CodeType, int]]]
@@ -73,9 +71,12 @@ def _numbers(nodes: Sequence[Node]) -> list[int]:
     runs: dict[int, int] = {}
     numbers = []
     for node in nodes:
-        layer = id(node.site.layer)
-        runs[layer] = number = runs.get(layer, 0) + 1
-        node.site.layer.passes = number
+        if node.kind is PARAMETER:
+            numbers.append(0)
+            continue
+        layer = node.site.layer
+        runs[id(layer)] = number = runs.get(id(layer), 0) + 1
+        layer.passes = number
         numbers.append(number)
     return numbers
 

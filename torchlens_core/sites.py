@@ -37,11 +37,17 @@ def chain_of(frame: FrameType | None, ends: tuple[CodeType, CodeType, CodeType])
     return tuple(steps)
 
 
-def stack_of(frame: FrameType | None, ends: tuple[CodeType, ...] = ()) -> list[tuple[CodeType, int]]:
+def stack_of(
+    frame: FrameType | None, ends: tuple[CodeType | None, CodeType | None] = (None, None)
+) -> list[tuple[CodeType, int]]:
     """Code and offset of each frame from ``frame`` outwards up to one that runs a code in ``ends``."""
+    first, second = ends
     stack = []
-    while frame is not None and not any(frame.f_code is end for end in ends):
-        stack.append((frame.f_code, frame.f_lasti))
+    while frame is not None:
+        code = frame.f_code
+        if code is first or code is second:
+            break
+        stack.append((code, frame.f_lasti))
         frame = frame.f_back
     return stack
 
@@ -54,9 +60,12 @@ def fold(chain: Chain) -> Chain:
     >>> fold((7, 30, 7, 20, 7, 10, 5, 0))
     (7, 30, 5, 0)
     """
+    codes = chain[::2]
+    if len(set(codes)) == len(codes):
+        return chain
     seen: set[int] = set()
     kept: list[int] = []
-    for code, offset in zip(chain[::2], chain[1::2], strict=True):
+    for code, offset in zip(codes, chain[1::2], strict=True):
         if code not in seen:
             seen.add(code)
             kept += (code, offset)

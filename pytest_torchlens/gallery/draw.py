@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from pytest_torchlens.records import Records
+from pytest_torchlens.records import Records, short_name
 from torchlens_core import DrawingError, ModelHistory, draw
 
 #: Longest file name made of a test's name.
@@ -16,12 +16,14 @@ _LONGEST = 80
 def draw_records(records: Records, directory: Path) -> None:
     """Write an SVG for each pass of a test; what could not be drawn is noted with its reason."""
     for number, one in enumerate(records.passes):
+        if one.history is None:
+            continue
         name = file_name(records.test, number)
         try:
             (directory / name).write_bytes(picture_of(one.history))
-            records.pictures.append((name, None))
+            one.picture = name
         except (DrawingError, OSError) as error:
-            records.pictures.append((None, str(error)))
+            one.trouble = str(error)
 
 
 def picture_of(history: ModelHistory) -> bytes:
@@ -35,7 +37,6 @@ def file_name(test: str, number: int) -> str:
     >>> file_name("model_suite/test_menagerie.py::test_model[torchvision/alexnet]", 0)
     'torchvision-alexnet-e8b7c1.svg'
     """
-    found = re.search(r"\[(.*)\]$", test)
-    stem = found[1] if found else test.rpartition("::")[2]
     digest = hashlib.sha256(f"{test} {number}".encode()).hexdigest()[:6]
-    return f"{re.sub(r'[^A-Za-z0-9_.]+', '-', stem)[:_LONGEST].strip('-.') or 'pass'}-{digest}.svg"
+    stem = re.sub(r"[^A-Za-z0-9_.]+", "-", short_name(test))[:_LONGEST].strip("-.")
+    return f"{stem or 'pass'}-{digest}.svg"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pytest_torchlens.records import PassData
+from pytest_torchlens.records import PassData, short_name
 
 
 def write_page(directory: Path, passes: Sequence[PassData]) -> Path:
@@ -20,16 +20,15 @@ def write_page(directory: Path, passes: Sequence[PassData]) -> Path:
         lstrip_blocks=True,
     )
     page = directory / "index.html"
-    content = environment.get_template("page.html").render(passes=sorted(passes, key=title_of), title=title_of)
+    content = environment.get_template("page.html").render(passes=sorted(passes, key=_place), title=_title)
     page.write_text(content, encoding="utf-8")
     return page
 
 
-def title_of(one: PassData) -> str:
-    """What a card is headed by: the parameters of the test, or its name.
+def _title(one: PassData) -> str:
+    return short_name(one.test)
 
-    >>> title_of(PassData("t.py::test_model[torchvision/alexnet]", "AlexNet", 22, 1, "passed", True, None, None))
-    'torchvision/alexnet'
-    """
-    name = one.test.rpartition("::")[2]
-    return name.partition("[")[2].removesuffix("]") or name
+
+def _place(one: PassData) -> tuple[str, str]:
+    """By title, then by test: workers report tests in any order."""
+    return _title(one), one.test
