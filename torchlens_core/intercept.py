@@ -6,8 +6,7 @@ While an `Interception` is open on a thread,
 * ``nn.Module.__call__`` and the ``__call__`` of TorchScript functions, wrapped once for the whole process,
   tell the listeners of the calling thread of each call, and do nothing on threads that have none; so do
   ``autograd.Function.apply`` and the few functions of torch that no mode sees;
-* compiled functions run op by op;
-* Python's garbage collector looks through new objects less often.
+* compiled functions run op by op.
 
 All is undone when the last one closes.
 """
@@ -15,7 +14,6 @@ All is undone when the last one closes.
 from __future__ import annotations
 
 import functools
-import gc
 import sys
 import threading
 from abc import ABC, abstractmethod
@@ -74,11 +72,6 @@ class Listener(TorchFunctionMode, ABC):
         """The call has raised."""
 
 
-#: New objects between two collections of garbage while something is recorded. The records of a pass are
-#: no garbage; looking through them every 700 objects would cost a third of all recording.
-_GC_THRESHOLD = 50_000
-
-
 class _Local(threading.local):
     """The listeners of a thread, outermost first."""
 
@@ -97,7 +90,6 @@ class _Wrappers:
         self._users = 0
         self._originals: list[tuple[Any, str, Any]] = []
         self._eager = internals.ForcedEager()
-        self._gc_threshold = 0
 
     def add_user(self) -> None:
         with self._lock:
@@ -123,10 +115,6 @@ class _Wrappers:
         for name in internals.UNSEEN_METHODS:
             self._replace(torch.Tensor, name, functools.partial(_heard_method, name))
         self._eager.open()
-        threshold, *older = gc.get_threshold()
-        if 0 < threshold < _GC_THRESHOLD:
-            self._gc_threshold = threshold
-            gc.set_threshold(_GC_THRESHOLD, *older)
 
     def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         original = vars(owner).get(name, _ABSENT)
@@ -134,9 +122,6 @@ class _Wrappers:
         setattr(owner, name, wrap(original))
 
     def _remove(self) -> None:
-        if self._gc_threshold:
-            gc.set_threshold(self._gc_threshold, *gc.get_threshold()[1:])
-            self._gc_threshold = 0
         self._eager.close()
         while self._originals:
             owner, name, original = self._originals.pop()

@@ -32,6 +32,13 @@ def _imported(tmp_path_factory, pytestconfig):
 
 
 @pytest.fixture
+def pytester(pytester, monkeypatch):
+    """Without hypothesis, which each run in this process would import anew: a second a run."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    return pytester
+
+
+@pytest.fixture
 def run(pytester):
     """``run(source, *options)`` runs pytest on a file of these tests, which can use all of `nets`."""
     shutil.copy(NETS, pytester.path)

@@ -43,8 +43,8 @@ class Boom(nn.Module):
 
 
 class LogsAnother(nn.Module):
-    """A pass that is logged while another is."""
+    """Another pass, not valid, that is logged within its own, valid one."""
 
     def forward(self, x: Tensor) -> Tensor:
-        torchlens_core.log_forward_pass(Numpy(), torch.ones(2))
+        torchlens_core.log_forward_pass(Counter(), torch.ones(2))
         return x * 2

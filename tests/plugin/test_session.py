@@ -60,7 +60,7 @@ def test_histories_are_kept_for_pictures_only():
 
 def test_a_pass_inside_a_pass_has_its_own_report():
     passes = noted(lambda: log(nets.LogsAnother()), VALIDATE)
-    assert [(one.model, bool(one.report)) for one in passes] == [("Numpy", False), ("LogsAnother", True)]
+    assert [(one.model, bool(one.report)) for one in passes] == [("Counter", False), ("LogsAnother", True)]
 
 
 class Waits(nn.Module):

@@ -131,7 +131,7 @@ def _add_frame(graph: Any, content: Boxes, frame: Frame, names: dict[str, str], 
 def _label(box: Box) -> str:
     passes = f'  <FONT COLOR="#b91c1c"><B>x{box.passes}</B></FONT>' if box.passes > 1 else ""
     size = f'  <FONT COLOR="#4b5563">{_short_count(box.parameters)}</FONT>' if box.parameters else ""
-    second = f'<BR/><FONT POINT-SIZE="8">{_escaped(box.detail)}</FONT>' if box.detail else ""
+    second = f'<BR/><FONT POINT-SIZE="9">{_escaped(box.detail)}</FONT>' if box.detail else ""
     return f"<<B>{_escaped(box.title)}</B>{size}{passes}{second}>"
 
 

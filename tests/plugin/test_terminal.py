@@ -1,0 +1,76 @@
+"""The lines at the end of a run."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_torchlens.records import PassData
+from pytest_torchlens.terminal import Summary, lines_of
+
+OUT = Path("out")
+
+
+def one(test="test_it.py::test", valid=None, picture=None, trouble=None):
+    return PassData(test, "Net", 3, 40, "passed", valid, picture, trouble)
+
+
+@pytest.mark.parametrize(
+    ("passes", "line"),
+    [
+        ([one()], "1 forward pass of 1 test logged"),
+        ([one(), one()], "2 forward passes of 1 test logged"),
+        ([one("a"), one("b"), one("b")], "3 forward passes of 2 tests logged"),
+        ([one(valid=True)], "1 forward pass of 1 test logged, 1 validated"),
+        ([one(valid=False)], "1 forward pass of 1 test logged, 1 not valid"),
+        (
+            [one("a", True), one("b", False), one("c", True), one("d")],
+            "4 forward passes of 4 tests logged, 2 validated, 1 not valid",
+        ),
+    ],
+)
+def test_what_was_logged(passes, line):
+    assert lines_of(Summary(passes), None) == [line]
+
+
+def test_nothing_logged_says_nothing():
+    assert lines_of(Summary(), None) == []
+
+
+def test_nothing_logged_for_a_gallery():
+    assert lines_of(Summary(), OUT) == ["no forward pass was logged: nothing to draw"]
+
+
+def test_where_the_gallery_is():
+    assert lines_of(Summary([one(picture="a.svg")]), OUT)[1:] == [f"1 picture in {OUT / 'index.html'}"]
+    both = [one(picture="a.svg"), one(picture="b.svg")]
+    assert lines_of(Summary(both), OUT)[1:] == [f"2 pictures in {OUT / 'index.html'}"]
+
+
+def test_what_could_not_be_drawn_in_a_fixed_order():
+    passes = [one("b", trouble="no engine"), one("c", picture="c.svg"), one("a", trouble="too large")]
+    assert lines_of(Summary(passes), OUT)[1:] == [
+        f"1 picture in {OUT / 'index.html'}",
+        "no picture of a: too large",
+        "no picture of b: no engine",
+    ]
+
+
+def test_at_the_end_of_a_run(run, summary_of):
+    source = """
+        @pytest.mark.lens_validate
+        @pytest.mark.parametrize("model", [Doubled(), Numpy()])
+        def test_net(lens, model):
+            lens(model, torch.ones(2))
+
+        def test_unmarked(lens):
+            lens(Doubled(), torch.ones(2))
+    """
+    assert summary_of(run(source)) == ["2 forward passes of 2 tests logged, 1 validated, 1 not valid"]
+
+
+def test_is_silent_where_nothing_is_logged(run):
+    result = run("def test_sum(): assert 1 + 1 == 2", "-v")
+    result.assert_outcomes(passed=1)
+    assert [
+        line for line in result.outlines if "torchlens" in line and not line.startswith("plugins:")
+    ] == []

@@ -1,0 +1,47 @@
+"""With workers the run says and draws the same as without."""
+
+import pytest
+
+pytest.importorskip("xdist")
+
+SOURCE = """
+@pytest.mark.lens_validate
+@pytest.mark.parametrize("model", ["Doubled", "Numpy"])
+def test_marked(lens, model):
+    lens(globals()[model](), torch.ones(2))
+
+@pytest.mark.parametrize("name", ["a/b", "<b>"])
+def test_twice(lens, name):
+    lens(Doubled(), torch.ones(2))
+    tl.log_forward_pass(Doubled(), torch.ones(2))
+
+def test_failed(lens):
+    lens(Doubled(), torch.ones(2))
+    assert False
+"""
+
+
+def files_in(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_summary_and_gallery_are_the_same(run, pytester, summary_of):
+    alone = run(SOURCE, "--lens-gallery=alone")
+    shared = run(SOURCE, "--lens-gallery=shared", "-n", "2", fresh=True)
+    shared.stdout.fnmatch_lines(["2 workers *"])
+    assert shared.parseoutcomes() == alone.parseoutcomes() == {"passed": 3, "failed": 2}
+    assert shared.ret == alone.ret == pytest.ExitCode.TESTS_FAILED
+    assert summary_of(alone)[0] == "7 forward passes of 5 tests logged, 1 validated, 1 not valid"
+    index = pytester.path / "shared" / "index.html"
+    assert summary_of(shared) == [summary_of(alone)[0], f"7 pictures in {index}"]
+    assert files_in(index.parent) == files_in(pytester.path / "alone")
+
+
+def test_a_usage_error_reaches_the_user(run):
+    marked = "@pytest.mark.lens_validate(chekcs=1)\ndef test_wrong(lens): pass\ndef test_other(): pass"
+    result = run(marked, "-n", "2", fresh=True)
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(
+        ["test_it.py::test_wrong: the marker lens_validate does not take chekcs. It takes checks=, *"]
+    )
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
