@@ -261,6 +261,22 @@ def _first(overwritten: bool) -> WriteRule:
     return WriteRule(rule)
 
 
+def _in_place(name: str, overwritten: bool) -> WriteRule:
+    """What ends in an underscore: the first argument, and the others that the operator's schema names."""
+    packet = getattr(torch.ops.aten, name, None)
+    written = [] if packet is None else _written_parameters(_schemas(packet))
+    more = [parameter for parameter in written if parameter[0] != 0]
+    first = _first(overwritten)
+    if not more:
+        return first
+    others = _named(more)
+
+    def rule(args: Args, kwargs: Kwargs) -> list[Target]:
+        return [*first(args, kwargs), *others(args, kwargs)]
+
+    return WriteRule(rule)
+
+
 def _setitem(args: Args, kwargs: Kwargs) -> list[Target]:
     """``x[index] = value``: the part of ``x``, where the index is one that a view can have."""
     part = indexed_region(args[0], args[1])
@@ -336,7 +352,7 @@ def _write_rule(function: Any, name: str) -> WriteRule | None:
     if isinstance(function, internals.OpOverload | internals.OpOverloadPacket):
         return _schema_rule(_schemas(function), name in _OVERWRITING)
     if name.endswith("_") and not name.endswith("__"):
-        return _first(name in _OVERWRITING)
+        return _in_place(raw_name(function), name in _OVERWRITING)
     if isinstance(function, FunctionType):
         code = function.__code__
         parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -376,14 +392,20 @@ def _schemas(function: Any) -> list[Any]:
 
 
 def _schema_rule(schemas: Sequence[Any], overwritten: bool) -> WriteRule | None:
-    """The arguments that some overload marks as written, ``out`` ones apart."""
+    """The arguments that some overload marks as written."""
+    written = _written_parameters(schemas)
+    return _named(written, overwritten) if written else None
+
+
+def _written_parameters(schemas: Sequence[Any]) -> list[tuple[int, str]]:
+    """Position and name of the parameters that some overload marks as written, ``out`` ones apart."""
     written = {
         (position, argument.name)
         for schema in schemas
         for position, argument in enumerate(schema.arguments)
         if argument.alias_info is not None and argument.alias_info.is_write and not argument.is_out
     }
-    return _named(sorted(written), overwritten) if written else None
+    return sorted(written)
 
 
 # -- description -----------------------------------------------------------------------------------

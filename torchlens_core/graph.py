@@ -7,9 +7,14 @@ reader of another value does not depend on what is behind it.
 from __future__ import annotations
 
 import dis
+import inspect
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import dropwhile
 from types import CodeType
+
+from torch import Tensor
+from torch.overrides import get_overridable_functions
 
 from torchlens_core.nodes import ESCAPE, INPUT, OUTPUT, Edge, Node
 from torchlens_core.recording import Recording
@@ -138,16 +143,15 @@ class Graph:
 
     @cached_property
     def branch_points(self) -> set[int]:
-        """Escapes whose truth value an ``if`` or ``while`` has taken."""
+        """Escapes whose value an ``if`` or ``while`` has taken."""
         return {
             node.index
             for node in self._nodes
-            if node.kind is ESCAPE and isinstance(node.result, bool) and self._is_taken(node)
+            if node.kind is ESCAPE and isinstance(node.result, bool | int | float) and self._is_taken(node)
         }
 
     def _is_taken(self, node: Node) -> bool:
-        stack = self._recording.stacks.get(node.site.chain)
-        return bool(stack) and _leads_to_jump(*stack[0])  # type: ignore[index]
+        return _decides(self._recording.stacks.get(node.site.chain, ()))
 
     @cached_property
     def condition_nodes(self) -> set[int]:
@@ -165,12 +169,37 @@ def _one_more(steps: Sequence[tuple[int, int] | None]) -> tuple[int, int] | None
     return min(low for low, _ in known) + 1, max(high for _, high in known) + 1
 
 
-def _leads_to_jump(code: CodeType, offset: int) -> bool:
-    """Whether the value of the instruction at ``offset`` decides a jump there or right behind it."""
-    names = [i.opname for i in dis.get_instructions(code) if offset <= i.offset <= offset + 24]
-    for name in names[:3]:
-        if "JUMP" in name and "IF" in name:
-            return True
-        if not name.startswith(("CALL", "PRECALL", "UNARY_NOT", "TO_BOOL", "CACHE", "COPY")):
-            return False
+#: Instructions that a truth value may pass before it decides a jump: what calls, compares or keeps it.
+_ON_THE_WAY = (
+    "CALL CACHE COMPARE_OP CONTAINS_OP COPY EXTENDED_ARG IS_OP LOAD_CONST NOP PRECALL SWAP TO_BOOL UNARY_NOT"
+).split()
+
+
+#: Files of torch through which a call reaches a function mode.
+_HANDING_OVER = {inspect.getfile(get_overridable_functions), inspect.getfile(Tensor.__contains__)}
+
+
+def _decides(stack: Sequence[tuple[CodeType, int]]) -> bool:
+    """Whether what the innermost call returned decides a jump, there or where its functions return to."""
+    for code, offset in dropwhile(lambda frame: frame[0].co_filename in _HANDING_OVER, stack):
+        end = _first_other(code, offset)
+        if end is None or "RETURN" not in end:
+            return end is not None and "JUMP" in end and "IF" in end
     return False
+
+
+def _first_other(code: CodeType, offset: int) -> str | None:
+    """The first instruction from ``offset`` on that does more than hand the value on; a stored one is followed."""
+    following = (i for i in dis.get_instructions(code) if i.offset >= offset)
+    stored = None
+    for instruction in following:
+        name = instruction.opname
+        if stored is not None and (name, instruction.argval) != ("LOAD_FAST", stored):
+            return None
+        if name == "STORE_FAST":
+            stored = instruction.argval
+        elif stored is not None:
+            stored = None
+        elif not name.startswith(tuple(_ON_THE_WAY)):
+            return name
+    return None

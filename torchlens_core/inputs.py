@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchlens_core import origins, structure
+from torchlens_core import internals, origins, structure
 from torchlens_core.errors import ArgumentError, DeviceMismatchError
 from torchlens_core.specs import TensorSpec
 
@@ -30,6 +30,11 @@ def arguments_of(input_args: Any, input_kwargs: Mapping[str, Any] | None = None)
         args = tuple(input_args)
     else:
         args = (input_args,)
+    if input_kwargs is not None and not isinstance(input_kwargs, Mapping):
+        raise ArgumentError(
+            f"input_kwargs is {input_kwargs!r}, of type {type(input_kwargs).__name__}. "
+            "Expected a dict of named arguments."
+        )
     return args, dict(input_kwargs or {})
 
 
@@ -45,6 +50,8 @@ def check_arguments(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 
 
 def _check_signature(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    if internals.changes_arguments(model):
+        return
     try:
         signature = inspect.signature(model.forward)
     except (TypeError, ValueError):  # TorchScript, C++

@@ -69,7 +69,7 @@ def versions(values: list[Any]) -> list[int | None]:
     """The versions of several tensors; None for what is no tensor."""
     try:
         return [read_version(value) for value in values]
-    except (RuntimeError, TypeError):
+    except (AttributeError, RuntimeError, TypeError):
         return [version(value) if isinstance(value, Tensor) else None for value in values]
 
 
@@ -164,6 +164,10 @@ UNSEEN_METHODS = ("set_",)
 set_memory = cast("Callable[..., Tensor]", torch._C.TensorBase.set_)
 
 
+#: A view whose values are those in memory negated.
+negated_view: Callable[[Tensor], Tensor] = torch._neg_view
+
+
 def attribute_of_tensors(name: str) -> Any:
     """The C descriptor behind a property or method of tensors."""
     return getattr(torch._C.TensorBase, name)
@@ -253,10 +257,35 @@ def own_buffers(module: nn.Module) -> dict[str, Tensor | None]:
     return module._buffers
 
 
+def changes_arguments(module: nn.Module) -> bool:
+    """Whether something stands between a call of ``module`` and its ``forward``: a hook, a ``__call__`` of its own."""
+    hooks = module._forward_pre_hooks or _global_pre_hooks
+    return bool(hooks) or type(module).__call__ is not nn.Module.__call__
+
+
+_global_pre_hooks = torch.nn.modules.module._global_forward_pre_hooks
+
 #: The code of the frame that calls ``forward``: what is outside it is the same for every module.
 MODULE_CALL_IMPL = nn.Module._call_impl.__code__
 
 # -- autograd --------------------------------------------------------------------------------------
+
+
+def grad_fn_of(tensor: Tensor) -> Any:
+    """The autograd node of ``tensor``, if it has one and autograd will tell.
+
+    Of a view that was made under ``no_grad`` and written in place it will not: it raises.
+    """
+    try:
+        return tensor.grad_fn
+    except RuntimeError:
+        return None
+
+
+def grad_fn_name(tensor: Tensor) -> str | None:
+    """The name of that node: ``AddmmBackward0``."""
+    grad_fn = grad_fn_of(tensor)
+    return None if grad_fn is None else str(grad_fn.name())
 
 
 def graph_parents(node: Any) -> Iterator[Any]:

@@ -157,7 +157,8 @@ class Ledger(Listener):
         first = storage.single
         other = first.ref() if first is not None else None
         if self.saver.keeps_all and other is not None and not storage.epoch and not tensor.is_meta:
-            memory = tensor.untyped_storage().clone()
+            known = self.nodes[first.node].memory
+            memory = tensor.untyped_storage().clone() if known is None else known[0]
             for source, view in ((node, tensor), (self.nodes[first.node], other)):
                 if source.memory is None:
                     place = (view.size(), view.stride(), view.storage_offset())
@@ -200,10 +201,12 @@ class Ledger(Listener):
         call.chain = chain = chain_of(frame, self._ends)
         place = self._places.find(outer, chain, identity)
         if place is None:
-            self.layers.stacks.setdefault(chain, stack_of(frame, self._ends[1:]))
-            place = self._places.enter(outer, chain, identity, address)
+            stacks = self.layers.stacks
+            if chain not in stacks:
+                stacks[chain] = stack_of(frame, self._ends[1:])
+            place = self._places.enter(outer, chain, stacks[chain], identity, address)
         call.number = self._call_counts[identity] = self._call_counts.get(identity, 0) + 1
-        call.training = module.training
+        call.training = getattr(module, "training", False)  # frozen TorchScript has no such attribute
         call.first = len(self.nodes)
         if len(args) == 1 and not kwargs and type(args[0]) is Tensor:
             value = self.provenance.recognised(args[0])

@@ -316,6 +316,17 @@ def _segments_of(cells: Cells) -> Segments:
     return segments
 
 
+def has_memory(tensor: Tensor) -> bool:
+    """Whether the storage behind ``tensor`` holds all its elements; one that was resized to nothing does not."""
+    region = region_of(tensor)
+    return region is EVERYTHING or region.is_empty or region.stop <= storage_size(tensor)
+
+
+def is_lazy_view(tensor: Tensor) -> bool:
+    """Whether the values of ``tensor`` are those in memory conjugated or negated."""
+    return tensor.is_conj() or tensor.is_neg()
+
+
 def storage_size(tensor: Tensor) -> int:
     """Bytes of the storage behind ``tensor``; 0 where it will not say."""
     try:

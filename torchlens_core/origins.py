@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 
 from torchlens_core import internals
 from torchlens_core.functions import FunctionInfo, Role
-from torchlens_core.memory import region_of
+from torchlens_core.memory import is_lazy_view, region_of
 from torchlens_core.nodes import BUFFER, CONSTANT, PARAMETER, Edge, Value
 
 if TYPE_CHECKING:
@@ -38,11 +38,19 @@ class Unborn(Exception):
 
 
 def alias_of(
-    base: Tensor, dtype: torch.dtype, size: tuple[int, ...], stride: tuple[int, ...], offset: int
+    base: Tensor,
+    dtype: torch.dtype,
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    offset: int,
+    is_conj: bool = False,
+    is_neg: bool = False,
 ) -> Tensor:
     """A look at the memory of ``base`` with that geometry (offset and strides in elements)."""
     look = torch.empty(0, dtype=dtype, device=base.device)
-    return internals.set_memory(look, base.untyped_storage(), offset, size, stride)
+    look = internals.set_memory(look, base.untyped_storage(), offset, size, stride)
+    look = look.conj() if is_conj else look
+    return internals.negated_view(look) if is_neg else look
 
 
 ALIAS = FunctionInfo(name="alias", role=Role.OP, func=alias_of)
@@ -190,7 +198,9 @@ class Origins:
             return None
         base = writers[-1]
         edges = [Edge(writer, (0,), certain=storage.is_exact) for writer in writers]
-        args = (base, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
+        args: tuple[Any, ...] = (base, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
+        if is_lazy_view(tensor):
+            args += (tensor.is_conj(), tensor.is_neg())
         return self._ledger.add_unseen(ALIAS, args, edges, [tensor])
 
     def _given_memory(self, tensor: Tensor) -> Value | None:
@@ -227,27 +237,24 @@ class Origins:
         parents = self.parents_in_graph(tensor)
         if not parents:
             return None
-        assert tensor.grad_fn is not None
-        name = tensor.grad_fn.name().rstrip("0123456789").removesuffix("Backward") or "opaque"
+        name = (internals.grad_fn_name(tensor) or "").rstrip("0123456789").removesuffix("Backward") or "opaque"
         info = FunctionInfo(name=name, role=Role.OP, is_opaque=True)
         edges = [Edge(value, (n,)) for n, value in enumerate(parents)]
         return self._ledger.add_unseen(info, tuple(parents), edges, [tensor])
 
     def parents_in_graph(self, tensor: Tensor) -> list[Value]:
         """The known tensors to which the autograd graph of ``tensor`` leads."""
-        if tensor.grad_fn is None:
+        start = internals.grad_fn_of(tensor)
+        if start is None:
             return []
         provenance = self._ledger.provenance
-        ends = {
-            id(known.grad_fn): value
-            for value, known in provenance.alive()
-            if known is not tensor and known.requires_grad and known.grad_fn is not None
-        }
         # the wrappers of autograd nodes stay the same objects only while somebody holds them
-        holders = [known.grad_fn for _, known in provenance.alive() if known.requires_grad]
-        parents = self._search(tensor.grad_fn, ends)
-        del holders
-        return parents
+        held = [
+            (internals.grad_fn_of(known), value)
+            for value, known in provenance.alive()
+            if known is not tensor and known.requires_grad
+        ]
+        return self._search(start, {id(grad_fn): value for grad_fn, value in held if grad_fn is not None})
 
     def _search(self, start: Any, ends: dict[int, Value]) -> list[Value]:
         found: dict[int, Value] = {}

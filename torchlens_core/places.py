@@ -7,8 +7,9 @@ module's ``forward`` to the call, the function and the parameters used. Each run
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import CodeType
+from typing import Any
 
 from torchlens_core.sites import Chain, fold
 
@@ -64,7 +65,8 @@ class Site:
 #: What parameters have for a site: they are no entries of a history, and have no labels.
 NO_SITE = Site(Layer("parameter", "parameter", "", 0, 0), ())
 
-SiteKey = tuple[Chain, str, tuple[int, ...]]
+#: A chain, or what `fold` makes of it, the function and the parameters.
+SiteKey = tuple[tuple[Any, ...], str, tuple[int, ...]]
 
 
 class Place:
@@ -87,15 +89,17 @@ class Places:
     def __init__(self) -> None:
         self.root = Place(0, "", 0, None)
         self._count = 0
-        self._inner: dict[tuple[int, Chain, int], Place] = {}
+        self._inner: dict[tuple[int, tuple[Any, ...], int], Place] = {}
 
     def find(self, outer: Place, chain: Chain, module: int) -> Place | None:
         """The place of ``module`` called from ``outer`` through ``chain``, if it was called before."""
         return self._inner.get((outer.number, chain, module))
 
-    def enter(self, outer: Place, chain: Chain, module: int, address: str) -> Place:
+    def enter(
+        self, outer: Place, chain: Chain, stack: Sequence[tuple[CodeType, int]], module: int, address: str
+    ) -> Place:
         """The same, made at the first call; a module that calls itself stays where it is."""
-        folded = (outer.number, fold(chain), module)
+        folded = (outer.number, fold(stack[: len(chain) // 2]), module)
         place = outer if outer.module == module else outer.above.get(module)
         place = place or self._inner.get(folded)
         if place is None:
@@ -126,7 +130,7 @@ class Layers:
         chain, name, parameters = key
         if chain not in self.stacks:
             self.stacks[chain] = stack()
-        folded = (fold(chain), name, parameters)
+        folded = (fold(self.stacks[chain][: len(chain) // 2]), name, parameters)
         known = place.sites.get(folded)
         layer = known.layer if known else self.new(layer_type, name, place.address)
         site = Site(layer, chain)

@@ -85,12 +85,14 @@ def _excerpt(value: Any) -> str:
         return textwrap.shorten(repr(value), 200)
     if value.layout is not torch.strided or value.is_nested or value.device.type == "meta":
         return textwrap.shorten(repr(value), 200)
-    part = value.detach()
-    while part.dim() > 2 and part.shape[0]:
-        part = part[0]
-    part = part[(slice(_SHOWN),) * min(part.dim(), 2)]
-    more = "..." if part.numel() < value.numel() else ""
-    return f"{part}{more}"
+    try:
+        part = value.detach()
+        while part.dim() > 2 and part.shape[0]:
+            part = part[0]
+        part = part[(slice(_SHOWN),) * min(part.dim(), 2)]
+        return f"{part}{'...' if part.numel() < value.numel() else ''}"
+    except Exception as error:  # a subclass or dtype that cannot be cut or printed is no reason to fail
+        return f"({type(value).__name__} of {value.dtype}, which cannot be shown: {error})"
 
 
 def _printed_keys(op: Op) -> list[int | str]:
@@ -158,23 +160,21 @@ def _structure(history: ModelHistory) -> list[str]:
 
 def _hierarchy(history: ModelHistory) -> list[str]:
     """The calls of modules; those without calls inside share lines."""
+    return _calls(history, history.top_level_module_passes, history.module_pass_children, 0)
+
+
+def _calls(history: ModelHistory, names: list[str], inner: dict[str, list[str]], depth: int) -> list[str]:
+    indent = "\t\t" + "    " * depth
     lines: list[str] = []
-
-    def show(names: list[str], depth: int) -> None:
-        indent = "\t\t" + "    " * depth
-        if depth and not any(history.module_pass_children.get(name) for name in names):
-            short = [history.short_call_name(name) for name in names]
-            for start in range(0, len(short), _LISTED):
-                tail = ", " if start + _LISTED < len(short) else ""
-                lines.append(indent + ", ".join(short[start : start + _LISTED]) + tail)
-            return
-        for name in names:
-            lines.append(indent + history.short_call_name(name))
-            inner = history.module_pass_children.get(name)
-            if inner:
-                show(inner, depth + 1)
-
-    show(history.top_level_module_passes, 0)
+    if depth and not any(name in inner for name in names):
+        short = [history.short_call_name(name) for name in names]
+        for start in range(0, len(short), _LISTED):
+            tail = ", " if start + _LISTED < len(short) else ""
+            lines.append(indent + ", ".join(short[start : start + _LISTED]) + tail)
+        return lines
+    for name in names:
+        lines.append(indent + history.short_call_name(name))
+        lines += _calls(history, inner.get(name, []), inner, depth + 1)
     return lines
 
 

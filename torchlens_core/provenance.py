@@ -33,7 +33,7 @@ PLAIN = frozenset(
     | {torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format}
 )
 #: Where the argument that a call overwrites can stand.
-_DESTINATIONS = frozenset({0, "out", "self", "input", "tensor"})
+_DESTINATIONS = frozenset({0, "self", "input", "tensor"})
 
 
 class Provenance:
@@ -213,7 +213,9 @@ class Provenance:
         for path, value in values_in(node.args, node.kwargs):
             if path[0] in unread:
                 continue
-            if overwritten and path[0] in _DESTINATIONS and id(value.ref()) in overwritten:
+            if path[0] == "out" or (
+                overwritten and path[0] in _DESTINATIONS and id(value.ref()) in overwritten
+            ):
                 continue
             edges += self.edges_of(value, path)
         return edges
@@ -293,11 +295,12 @@ class Provenance:
         for slot, tensor in enumerate(returned):
             storage = self.storage(tensor)
             target = written.pop(id(tensor), None)
-            value = self._successor(node, slot, tensor, storage)
+            if target is not None:
+                self.written[id(storage)] = storage
+            value = self._successor(node, slot, tensor, storage, target is not None and not moves_view)
             if storage.is_new:
                 storage.single = value
             elif target is not None and not moves_view:
-                self.written[id(storage)] = storage
                 storage.write(target.part or region_of(tensor), storage_size(tensor), value)
             else:
                 value.is_view = True
@@ -311,10 +314,12 @@ class Provenance:
         node.values = values
         return [*returned, *(target.tensor for target in written.values())]
 
-    def _successor(self, node: Node, slot: int, tensor: Tensor, storage: Storage) -> Value:
+    def _successor(
+        self, node: Node, slot: int, tensor: Tensor, storage: Storage, is_written: bool
+    ) -> Value:
         """A value for a tensor that was known before: a parameter remains one."""
         value = Value(node.index, tensor, storage, slot)
-        value.epoch = storage.epoch + 1  # the write that makes it comes right behind
+        value.epoch = storage.epoch + is_written  # the write that makes it comes right behind
         old = self.recognised(tensor)
         if old is not None:
             value.parameter = old.parameter
@@ -322,11 +327,11 @@ class Provenance:
 
     def _note_target(self, node: Node, slot: int, target: Target, moves_view: bool) -> Value:
         storage = self.storage(target.tensor)
-        value = self._successor(node, slot, target.tensor, storage)
+        value = self._successor(node, slot, target.tensor, storage, not moves_view)
         value.is_view = moves_view
+        self.written[id(storage)] = storage
         if not moves_view:
             region = target.part or region_of(target.tensor)
-            self.written[id(storage)] = storage
             storage.write(region, storage_size(target.tensor), value)
         if target.part is None:
             self._values[id(target.tensor)] = value
@@ -347,10 +352,21 @@ class Provenance:
             mine = [edge for edge in old if edge.path == path]
             of_storage = shown.get(id(value.storage))
             if mine and of_storage is not None and value.storage.map is not None:
-                tensors = [view.ref() for view in of_storage]
-                regions = [region_of(tensor) for tensor in tensors if tensor is not None]
-                mine = self._partial_edges(value, path, regions)
-            if is_split and of_storage is not None:
+                mine = self._shown_edges(value, path, of_storage, len(views) == len(node.values) > 1)
+            elif is_split and of_storage is not None:
                 mine = [edge._replace(slot=view.slot) for edge in mine for view in of_storage]
             edges += mine
         node.special_edges = edges
+
+    def _shown_edges(
+        self, value: Value, path: ArgPath, views: Sequence[Value], is_split: bool
+    ) -> list[Edge]:
+        """The writers of what ``views`` of ``value`` show; those of each view apart, if ``is_split``."""
+        shown = [(view, region_of(tensor)) for view in views if (tensor := view.ref()) is not None]
+        if not is_split:
+            return self._partial_edges(value, path, [region for _, region in shown])
+        return [
+            edge._replace(slot=view.slot)
+            for view, region in shown
+            for edge in self._partial_edges(value, path, [region])
+        ]

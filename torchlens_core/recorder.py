@@ -121,8 +121,8 @@ class Recorder(OpaqueCalls):
         node.values = (value,)
         if value.is_view and value.storage.map is not None:
             provenance.narrow(node)
-        if value.requires_grad and result.grad_fn is not None:
-            node.grad_fn = result.grad_fn.name()
+        if value.requires_grad:
+            node.grad_fn = internals.grad_fn_name(result)
         if self._saves_plainly and value.storage.saved is None and not value.storage.escaped:
             node.saved, node.versions, value.storage.saved = [result], [value.version], [value]
         else:
@@ -137,9 +137,8 @@ class Recorder(OpaqueCalls):
             if value.is_view:
                 self.provenance.narrow(node)
                 break
-        grad_fn = returned[0].grad_fn if returned[0].requires_grad else None
-        if grad_fn is not None:
-            node.grad_fn = grad_fn.name()
+        if returned[0].requires_grad:
+            node.grad_fn = internals.grad_fn_name(returned[0])
         self.saver.take(node, returned)
 
     def _on_other_call(
@@ -243,10 +242,11 @@ class Recorder(OpaqueCalls):
             node.kwargs = provenance.bind_names(kwargs, [], info)
         reads = [value for _, value in values_in(node.args, node.kwargs)]
         targets: Sequence[Target] = () if info.writes is None else info.writes(args, kwargs)
+        # what ``out=`` names may be read too, as another argument
+        overwritten = frozenset(id(target.tensor) for target in targets if target.overwritten)
         if kwargs and kwargs.get("out") is not None:
             targets = [*targets, *functions.out_targets(kwargs)]
         if targets:
-            overwritten = frozenset(id(target.tensor) for target in targets if target.overwritten)
             self._protect(targets, info)
             node.special_edges = provenance.edges(node, overwritten)
         elif info.unread or not provenance.are_plain(reads):
@@ -278,8 +278,7 @@ class Recorder(OpaqueCalls):
         if node.rng:
             node.rng = [state for state in node.rng if state.has_moved()]
         if returned and returned[0].requires_grad:
-            grad_fn = returned[0].grad_fn
-            node.grad_fn = None if grad_fn is None else grad_fn.name()
+            node.grad_fn = internals.grad_fn_name(returned[0])
         self.saver.take(node, tensors)
 
     def _protect(self, targets: Sequence[Target], info: FunctionInfo) -> None:
@@ -288,13 +287,15 @@ class Recorder(OpaqueCalls):
         for target in targets:
             storage = self.provenance.storage(target.tensor)
             if storage.saved and moves_view:
+                self.provenance.written[id(storage)] = storage
                 self.saver.protect_view(storage, target.tensor)
             elif storage.saved:
                 self.saver.protect(storage, target.part or region_of(target.tensor))
             if not storage.epoch and storage.single is not None:
-                source = self.nodes[storage.single.node]
-                if source.kind is PARAMETER:
-                    self.saver.keep_parameter(source)
+                if self.nodes[storage.single.node].kind is PARAMETER:
+                    for source in self.nodes:
+                        if source.kind is PARAMETER and source.values[0].storage is storage:
+                            self.saver.keep_parameter(source)
 
     def _unannounced(
         self, reads: list[Value], targets: Sequence[Target], versions: list[int | None]
@@ -313,6 +314,8 @@ class Recorder(OpaqueCalls):
     def _direct_edges(self, node: Node, tensors: list[Tensor], targets: Sequence[Target]) -> None:
         """Tell apart which argument reaches which value: element by element, or its own new value alone."""
         if node.info.is_foreach:
+            if _share_memory(node, targets):
+                return  # elements may feed one another: all are taken to reach all
             node.special_edges = [
                 edge._replace(slot=edge.path[1]) if len(edge.path) > 1 else edge for edge in node.edges
             ]
@@ -350,6 +353,16 @@ class Recorder(OpaqueCalls):
         if functions.gives_memory(node.info):
             for value in reads:
                 self._give_away(value)
+
+
+def _share_memory(node: Node, targets: Sequence[Target]) -> bool:
+    """Whether some storage is written by a call over lists, and stands in another place of them too."""
+    if not targets:
+        return False
+    places: dict[int, set[Any]] = {}
+    for path, value in values_in(node.args, node.kwargs):
+        places.setdefault(id(value.storage), set()).add(path)
+    return any(len(places.get(id(value.storage), ())) > 1 for value in node.values)
 
 
 def _version_of(value: Value) -> int | None:

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchlens_core import structure
+from torchlens_core import internals, structure
 from torchlens_core.errors import ReplayError
 from torchlens_core.history import ModelHistory
+from torchlens_core.ledger import autocast_state
 from torchlens_core.nodes import (
     ESCAPE,
     OP,
@@ -136,7 +137,9 @@ class Replay:
         """``requires_grad_`` is no op, but a backward pass inside the forward pass depends on it."""
         for slot, value in enumerate(node.values):
             tensor = self._memory.get((node.index, slot))
-            if value.requires_grad and isinstance(tensor, Tensor) and not tensor.requires_grad:
+            if value.is_view or not value.requires_grad:
+                continue
+            if isinstance(tensor, Tensor) and not tensor.requires_grad:
                 if tensor.is_leaf and not tensor.is_inference():
                     tensor.requires_grad_()
 
@@ -243,6 +246,10 @@ def _surroundings(node: Node) -> Iterator[None]:
     """Grad mode and autocast as they were around the op: kernels may depend on them."""
     with ExitStack() as stack:
         stack.enter_context(torch.set_grad_enabled(node.grad_enabled))
-        for device, dtype in node.autocast:
+        wanted = dict(node.autocast)
+        for device, _ in autocast_state() if internals.is_any_autocast_enabled() else ():
+            if device not in wanted:
+                stack.enter_context(torch.autocast(device, enabled=False))
+        for device, dtype in wanted.items():
             stack.enter_context(torch.autocast(device, dtype=dtype))
         yield

@@ -72,11 +72,11 @@ class ValidationReport:
         return [finding for check in self.checks for finding in check.findings]
 
     def __str__(self) -> str:
-        verdict = "valid" if self else f"{len(self.findings)} findings"
+        verdict = "valid" if self else _counted(self.findings)
         counts = ", ".join(f"{count} {name}" for name, count in self.covered.items())
         lines = [f"Validation of {self.model_name}: {verdict} ({counts}; {self.seconds:.2f} s)"]
         for check in self.checks:
-            mark = "ok" if not check.findings else f"{len(check.findings)} findings"
+            mark = "ok" if not check.findings else _counted(check.findings)
             seen = ", ".join(f"{count} {name}" for name, count in check.covered.items())
             lines.append(f"  {check.name}: {mark} ({seen}; {check.seconds:.2f} s)")
             lines += [f"    {note}" for note in check.notes]
@@ -97,3 +97,7 @@ class ValidationReport:
 
 #: Findings printed in full.
 _SHOWN = 10
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    return "1 finding" if len(findings) == 1 else f"{len(findings)} findings"

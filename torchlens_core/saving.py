@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from torchlens_core import internals
-from torchlens_core.memory import EVERYTHING, Region, Storage, region_of
+from torchlens_core.memory import EVERYTHING, Region, Storage, has_memory, is_lazy_view, region_of
 from torchlens_core.nodes import PARAMETER, Call, Node, Value
 from torchlens_core.selection import Selection
 
@@ -26,7 +26,7 @@ class SavingOptions:
     #: Keep everything (True), nothing (False), or what is selected.
     which: bool | Selection = True
     #: Device that activations are moved to.
-    device: str | torch.device | None = None
+    device: torch.device | None = None
     #: Applied to each activation before it is kept.
     postfunc: Callable[[Tensor], Any] | None = None
     #: Cut activations out of the autograd graph.
@@ -95,11 +95,17 @@ class Saver:
         which = self._which
         if which is True or which is False or not which.wants_output_of(call.address, call.number):
             return
-        for node in {value.node: self._nodes[value.node] for value in call.outputs}.values():
+        for node in {index: self._nodes[index] for index in map(self._last_writer, call.outputs)}.values():
             if node.saved is None and node.kind != PARAMETER:
                 node.saved = [self._kept_if_unchanged(value) for value in node.values]
                 node.versions = internals.versions(node.saved)
             which.keep_in_tail(node)
+
+    def _last_writer(self, value: Value) -> int:
+        """The node that has last changed a tensor, or made it."""
+        tensor = value.ref()
+        writers = [] if tensor is None else value.storage.writers(region_of(tensor))
+        return writers[-1].node if writers and writers[-1].time > value.time else value.node
 
     def _kept_if_unchanged(self, value: Value) -> Any:
         tensor = value.ref()
@@ -238,7 +244,7 @@ def private_copies(tensors: list[Tensor]) -> list[Tensor]:
 def _copied_together(tensors: dict[int, Tensor]) -> dict[int, Tensor]:
     """Views of one copy of the storage; none if that copy would be larger, or they cannot be had."""
     first = next(iter(tensors.values()))
-    if any(t.dtype != first.dtype or type(t) is not Tensor for t in tensors.values()):
+    if any(t.dtype != first.dtype or type(t) is not Tensor or is_lazy_view(t) for t in tensors.values()):
         return {}
     try:
         memory = first.untyped_storage()
@@ -257,12 +263,16 @@ def _copied_together(tensors: dict[int, Tensor]) -> dict[int, Tensor]:
 def private_copy(tensor: Tensor) -> Tensor:
     """A copy of ``tensor`` in memory of its own, in the autograd graph if ``tensor`` is.
 
-    What cannot be cloned (some layouts of sparse and nested tensors) is returned as it is.
+    What cannot be cloned (some layouts of sparse and nested tensors, memory that was freed) is returned as it is.
     """
+    if not has_memory(tensor):
+        return tensor
     try:
-        if tensor.requires_grad and not torch.is_grad_enabled():
-            with torch.enable_grad():
-                return tensor.clone()
-        return tensor.clone()
+        with torch.set_grad_enabled(torch.is_grad_enabled() or tensor.requires_grad):
+            return tensor.clone()
+    except (NotImplementedError, RuntimeError):
+        pass
+    try:  # autograd may refuse where the values are there, as for views made under no_grad and written
+        return tensor.detach().clone()
     except (NotImplementedError, RuntimeError):
         return tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch.overrides import get_overridable_functions
@@ -110,7 +110,7 @@ def _module(key: str) -> str:
 
 def check_keys(keys: Any, addresses: Collection[str]) -> None:
     """Raise, before anything runs, for keys that cannot name anything in any pass."""
-    if isinstance(keys, str) or not isinstance(keys, Iterable):
+    if isinstance(keys, str | Mapping) or not isinstance(keys, Iterable):
         raise ArgumentError(
             f"layers_to_save is {keys!r}. Expected 'all', 'none', None, or a list of labels, indices, "
             "module addresses and parts of labels."

@@ -52,24 +52,30 @@ def stack_of(
     return stack
 
 
-def fold(chain: Chain) -> Chain:
-    """``chain`` with recursion folded: of each code object only the innermost frame stays.
+#: Where the instructions of a code object stand in its source, by id; the code objects are kept with it.
+_positions: dict[int, tuple[CodeType, list[Any]]] = {}
 
-    So an op in a recursive function is at one place, however deep the recursion.
 
-    >>> fold((7, 30, 7, 20, 7, 10, 5, 0))
-    (7, 30, 5, 0)
+def fold(stack: Sequence[tuple[CodeType, int]]) -> tuple[Any, ...]:
+    """The places in the source that a stack goes through, recursion folded.
+
+    Of each code object only the innermost frame stays, so that an op in a recursive function is at one place,
+    however deep the recursion. Places are positions in the source, since Python compiles the condition of a
+    ``while`` and the body of a ``finally`` twice: the same call at two offsets.
+
+    >>> def f(): pass
+    >>> len(fold([(f.__code__, 2), (f.__code__, 2)]))
+    1
     """
-    codes = chain[::2]
-    if len(set(codes)) == len(codes):
-        return chain
-    seen: set[int] = set()
-    kept: list[int] = []
-    for code, offset in zip(codes, chain[1::2], strict=True):
-        if code not in seen:
-            seen.add(code)
-            kept += (code, offset)
-    return tuple(kept)
+    places: dict[int, Any] = {}
+    for code, offset in stack:
+        identity = id(code)
+        if identity not in places:
+            if identity not in _positions:
+                _positions[identity] = code, list(code.co_positions())
+            position = _positions[identity][1][offset // 2]
+            places[identity] = position if position[2] is not None else offset
+    return tuple(places.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,8 @@ def fresh_copy(arguments: Any) -> Any:
 
     def copied(tensor: Tensor) -> Tensor:
         key = internals.storage_key(tensor)
-        if not key or tensor.is_meta or type(tensor) not in (Tensor, nn.Parameter):
+        is_odd = tensor.is_meta or tensor.is_quantized or tensor.is_nested
+        if not key or is_odd or type(tensor) not in (Tensor, nn.Parameter):
             clone = tensor.detach().clone()
         else:
             if key not in storages:

@@ -79,7 +79,7 @@ def tensors(root: Any) -> list[Tensor]:
             if isinstance(item, Tensor):
                 found.append(item)
             elif type(item) not in _SCALARS:
-                found += tensors(item)
+                found += [tensor for _, tensor in _walk(item, (), {id(root)})]
         return found
     return [] if kind in _SCALARS else [tensor for _, tensor in _walk(root, (), set())]
 
@@ -177,6 +177,8 @@ class _Replacer:
             items = [self.visit(child, depth) for child in node]
             make: Callable[..., Any] = type(node)
             return make(*items) if hasattr(node, "_make") else make(items)
+        if isinstance(node, types.MappingProxyType):
+            return types.MappingProxyType({key: self.visit(child, depth) for key, child in node.items()})
         clone = copy.copy(node)
         for (kind, key), new in changed.items():
             if kind == "item":

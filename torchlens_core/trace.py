@@ -84,13 +84,19 @@ def log_forward_pass(
     >>> history["relu"].tensor_contents.shape
     torch.Size([2, 3])
     """
-    draw.check_options(vis_opt, vis_direction)
+    draw.check_options(vis_opt, vis_direction, vis_nesting_depth)
+    device = _device(output_device)
+    if activation_postfunc is not None and not callable(activation_postfunc):
+        raise ArgumentError(
+            f"activation_postfunc is {activation_postfunc!r}. Expected a function of one tensor, or None."
+        )
     args, kwargs = arguments_of(input_args, input_kwargs)
-    check_arguments(model, args, kwargs)
+    with internals.WithoutTorchFunction():
+        check_arguments(model, args, kwargs)
     which = _selection(model, layers_to_save)
     options = SavingOptions(
         which=which,
-        device=None if output_device == "same" else output_device,
+        device=device,
         postfunc=activation_postfunc,
         detach=detach_saved_tensors,
         gradients=save_gradients,
@@ -185,6 +191,16 @@ def show_model_graph(
         vis_buffer_layers=vis_buffer_layers,
         vis_direction=vis_direction,
     )
+
+
+def _device(name: Any) -> torch.device | None:
+    """The device that activations are moved to; None if they stay where they are."""
+    if isinstance(name, str) and name == "same":
+        return None
+    try:
+        return torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ArgumentError(f"output_device is {name!r}. Expected 'same' or a device: {error}") from None
 
 
 def _selection(model: nn.Module, layers_to_save: str | Sequence[Any] | None) -> bool | Selection:

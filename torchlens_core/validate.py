@@ -22,10 +22,11 @@ from torchlens_core.compare import Difference, Tolerance, difference
 from torchlens_core.composites import OPENED_HIGHER_ORDER
 from torchlens_core.entries import Op
 from torchlens_core.errors import ArgumentError, ReplayError, nearest
+from torchlens_core.functions import gives_memory
 from torchlens_core.history import ModelHistory
 from torchlens_core.inputs import arguments_of, check_arguments
 from torchlens_core.internals import HigherOrderOperator
-from torchlens_core.nodes import OP, OUTPUT, PARAMETER, Node
+from torchlens_core.nodes import ESCAPE, OP, OUTPUT, PARAMETER, Node
 from torchlens_core.replay import Replay, is_given
 from torchlens_core.report import CheckResult, Finding, ValidationReport
 from torchlens_core.saving import SavingOptions
@@ -388,7 +389,7 @@ class _Witness:
         return len(self.findings) == before
 
     def _compare(self, node: Node, slot: int, value: Any, is_pruned: bool) -> None:
-        if node.kind == "escape":
+        if node.kind == ESCAPE:
             saved = node.result
         elif node.saved is None or slot >= len(node.saved) or node.saved[slot] is None:
             return
@@ -413,8 +414,19 @@ class _Witness:
             where=_where(op),
             expected=f"(saved) {found.expected}",
             got=f"(replayed) {found.got}",
-            advice=_MISSING_EDGE,
+            advice=self._advice(node),
         )
+
+    def _advice(self, node: Node) -> str:
+        """Memory in the hands of others is the first suspect, where there is such memory."""
+        for one in self._history.recording.nodes[: node.index]:
+            if one.kind == ESCAPE and gives_memory(one.info):
+                op = self._history.op_at(one.index)
+                return (
+                    f"Memory left the graph at {op.layer_label} ({_where(op)}): what is written through it "
+                    "is seen by nobody. Write with torch, or hand out a copy."
+                )
+        return _MISSING_EDGE
 
     def _cannot_run(self, error: ReplayError, current: list[Node]) -> None:
         op = self._history.op_at(current[0].index) if current and current[0].kind != PARAMETER else None

@@ -35,7 +35,7 @@ def file_name(test: str, number: int) -> str:
     """A name for the picture of a test's pass, safe on every file system and different for each.
 
     >>> file_name("model_suite/test_menagerie.py::test_model[torchvision/alexnet]", 0)
-    'torchvision-alexnet-e8b7c1.svg'
+    'torchvision-alexnet-1aa49e.svg'
     """
     digest = hashlib.sha256(f"{test} {number}".encode()).hexdigest()[:6]
     stem = re.sub(r"[^A-Za-z0-9_.]+", "-", short_name(test))[:_LONGEST].strip("-.")

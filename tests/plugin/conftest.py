@@ -46,7 +46,8 @@ def run(pytester):
     def run(source: str, *options: str, fresh: bool = False) -> pytest.RunResult:
         pytester.makepyfile(test_it=HEAD + textwrap.dedent(source))
         runner = pytester.runpytest_subprocess if fresh else pytester.runpytest_inprocess
-        return runner(*options)
+        result: pytest.RunResult = runner(*options)
+        return result
 
     return run
 
@@ -69,6 +70,6 @@ def summary_of():
             return []
         after = said[starts[0] + 1 :]
         ends = [number for number, line in enumerate(after) if line.startswith("==")]
-        return after[: ends[0]]
+        return after[: ends[0] if ends else -1]  # with -q the last line stands alone
 
     return lines

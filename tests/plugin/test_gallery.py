@@ -191,7 +191,7 @@ def test_two_passes_of_a_test_are_two_pictures(run, pytester, summary_of):
     assert len(pictures_in(out)) == 2
 
 
-IDS = ["a/b", "..", "", "<b>&\"'", "ü", "x::y", "z[0]", "l" * 200]
+IDS = ["a/b", "..", "", "<b>&\"'", "ü", "x::y", "z[0]", "l" * 90]
 
 
 def test_odd_names(run, pytester):

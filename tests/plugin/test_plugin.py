@@ -53,9 +53,9 @@ def test_a_write_unseen_by_torch(run, line_of, options):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "Validation of Numpy: 1 findings (*)",
+            "Validation of Numpy: 1 finding*",
             "  transparency: ok (*)",
-            "  replay: 1 findings (*)",
+            "  replay: 1 finding*",
             "  replay: *",
             "    at add_1_3 (:add)",
             f"    in *nets.py:{line_of('return y + 1')} in forward",
@@ -73,8 +73,8 @@ def test_a_result_that_depends_on_a_global(run, options):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "Validation of Counter: 1 findings (*)",
-            "  transparency: 1 findings (*)",
+            "Validation of Counter: 1 finding*",
+            "  transparency: 1 finding*",
             "  replay: ok (*)",
             "  transparency: Logged and unlogged, results: output differs",
             "    expected (unlogged) 2.0 at [[]0]",
@@ -117,16 +117,13 @@ def test_passes_of_fixtures_count(run):
 
 def test_tests_are_told_apart(run):
     result = run(VALID + EMPTY + WRITES + VALID.replace("test_valid", "test_after"), "-v")
-    assert {
-        line.split()[0].partition("::")[2]: line.split()[1]
-        for line in result.outlines
-        if "::test_" in line[:15]
-    } == {
-        "test_valid": "PASSED",
-        "test_empty": "FAILED",
-        "test_writes": "FAILED",
-        "test_after": "PASSED",
-    }
+    verdicts = [line.split()[:2] for line in result.outlines if line.startswith("test_it.py::")]
+    assert verdicts == [
+        ["test_it.py::test_valid", "PASSED"],
+        ["test_it.py::test_empty", "FAILED"],
+        ["test_it.py::test_writes", "FAILED"],
+        ["test_it.py::test_after", "PASSED"],
+    ]
 
 
 def test_the_failure_of_the_test_itself_goes_first(run):

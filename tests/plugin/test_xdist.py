@@ -45,3 +45,23 @@ def test_a_usage_error_reaches_the_user(run):
         ["test_it.py::test_wrong: the marker lens_validate does not take chekcs. It takes checks=, *"]
     )
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_workers_leave_the_check_of_the_directory_to_the_controller(run, pytester):
+    pytester.makeconftest(
+        """
+        from pytest_torchlens import options
+
+        check = options.check
+
+        def noted(config):
+            who = getattr(config, "workerinput", {"workerid": "controller"})["workerid"]
+            with open(f"checked-{who}", "w"):
+                check(config)
+
+        options.check = noted
+        """
+    )
+    result = run("def test_sum(): assert 1 + 1 == 2", "--lens-gallery=out", "-n", "2", fresh=True)
+    result.assert_outcomes(passed=1)
+    assert [path.name for path in pytester.path.glob("checked-*")] == ["checked-controller"]

@@ -18,7 +18,7 @@ DIRECTIONS = ("bottomup", "topdown", "leftright")
 _VIS_OPTIONS = ("none", "rolled", "unrolled")
 
 
-def check_options(vis_opt: str, direction: str) -> None:
+def check_options(vis_opt: str, direction: str, depth: int) -> None:
     """Raise `ArgumentError` for options that do not exist, before anything runs."""
     for name, given, allowed in (
         ("vis_opt", vis_opt, _VIS_OPTIONS),
@@ -26,6 +26,8 @@ def check_options(vis_opt: str, direction: str) -> None:
     ):
         if given not in allowed:
             raise ArgumentError(f"{name} is {given!r}. Expected {' or '.join(map(repr, allowed))}.")
+    if not isinstance(depth, int):
+        raise ArgumentError(f"vis_nesting_depth is {depth!r}. Expected a number of levels.")
 
 
 def show(

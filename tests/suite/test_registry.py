@@ -1,0 +1,101 @@
+"""All cases under their names, and which are the smoke tier."""
+
+import collections
+import subprocess
+import sys
+
+import pytest
+
+from model_suite import cases, find, smoke_cases
+
+TELL = "import sys; print('torchvision' in sys.modules)"
+
+
+def test_names_are_unique():
+    counts = collections.Counter(case.name for case in cases())
+    assert len(counts) > 100
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_each_says_where_it_belongs():
+    assert [case.name for case in cases() if not (case.family and case.task)] == []
+    assert [case.name for case in cases() if case.name.partition("/")[0] != case.source] == []
+
+
+def test_the_cases_of_a_source():
+    assert cases("torchvision")
+    assert cases("torchvision") == [case for case in cases() if case.source == "torchvision"]
+    assert cases("nowhere") == []
+
+
+def test_the_order_stays():
+    assert cases() == cases()
+
+
+def test_a_list_of_ones_own():
+    cases().clear()
+    assert cases()
+
+
+def test_the_smoke_tier_is_small():
+    assert 25 <= len(smoke_cases()) <= 35
+    assert {case.name for case in smoke_cases()} < {case.name for case in cases()}
+    assert all(case.size.value != "large" for case in smoke_cases())
+
+
+@pytest.mark.parametrize("task", ["classification", "detection", "segmentation", "video", "optical flow"])
+def test_the_smoke_tier_has_each_task(task):
+    assert any(case.task == task for case in smoke_cases())
+
+
+@pytest.mark.parametrize("tag", ["attention", "recurrent", "dynamic", "multi-input", "multi-output"])
+def test_the_smoke_tier_has_each_kind(tag):
+    assert any(tag in case.tags for case in smoke_cases())
+    assert any(tag not in case.tags for case in smoke_cases())
+
+
+def test_the_smoke_tier_has_every_task_of_the_catalogue():
+    assert {case.task for case in smoke_cases()} == {case.task for case in cases()}
+
+
+def test_find():
+    assert find("torchvision/vit_b_32").family == "vit"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "torchvision/resnet19",
+            "no model 'torchvision/resnet19' in the catalogue; nearest: "
+            "torchvision/resnet18, torchvision/resnet152, torchvision/resnet101",
+        ),
+        (
+            "resnet18",
+            "no model 'resnet18' in the catalogue; nearest: "
+            "torchvision/resnet18, torchvision/resnet152, torchvision/resnet101",
+        ),
+        ("x", "no model 'x' in the catalogue; nearest: none"),
+    ],
+)
+def test_a_name_that_is_not_there(name, message):
+    with pytest.raises(KeyError) as raised:
+        find(name)
+    assert raised.value.args == (message,)
+
+
+@pytest.mark.parametrize(
+    ("statement", "imported"),
+    [
+        ("import model_suite; model_suite.cases(); model_suite.smoke_cases()", False),
+        ("import model_suite; model_suite.find('torchvision/squeezenet1_1').inputs()", False),
+        ("import model_suite; model_suite.find('torchvision/squeezenet1_1').build()", True),
+    ],
+)
+def test_only_building_imports_the_library(statement, imported):
+    if imported:
+        pytest.importorskip("torchvision")
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statement}\n{TELL}"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(imported)]
