@@ -7,17 +7,15 @@ signature where it is Python, and from the operator's schema (alias annotations,
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from torchlens_core import internals, randomness
 from torchlens_core.composites import OPENED, OPENED_HIGHER_ORDER
-from torchlens_core.memory import Region, complex_part_region, indexed_region
+from torchlens_core.names import public_name, raw_name, words
+from torchlens_core.writes import Args, Kwargs, WriteRule, write_rule
 
 
 class Role(enum.Enum):
@@ -38,34 +36,11 @@ class Role(enum.Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A tensor that a call changes."""
-
-    tensor: Tensor
-    #: Whether its old value plays no part: ``copy_``, ``zero_``, ``out=``.
-    overwritten: bool
-    #: The part of ``tensor`` that is written, if not all.
-    part: Region | None = None
-    #: Whether its old value goes into its new one alone, not into the results of the call.
-    apart: bool = False
-
-
-Args = Sequence[Any]
-Kwargs = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class WriteRule:
-    """Which arguments a function changes."""
-
-    targets: Callable[[Args, Kwargs], list[Target]]
-    #: Whether some calls change nothing.
-    is_conditional: bool = False
-
-    def __call__(self, args: Args, kwargs: Kwargs) -> list[Target]:
-        """What this call changes."""
-        return self.targets(args, kwargs)
+#: What reads or sets gradients.
+GRADIENTS = frozenset({"grad", "set_grad", "backward"})
+#: What may take over memory from outside torch; such a tensor is looked up when it is first used.
+FROM_OUTSIDE = frozenset({"as_tensor", "asarray", "frombuffer"})
+_OTHERWISE_SPECIAL = GRADIENTS | FROM_OUTSIDE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +76,7 @@ class FunctionInfo:
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_recorded", self.role in (Role.OP, Role.ESCAPE))
         is_special = self.unread or self.draws or self.is_foreach or self.is_checked
-        is_simple = self.role is Role.OP and not is_special and self.name not in ("grad", "backward")
+        is_simple = self.role is Role.OP and not is_special and self.name not in _OTHERWISE_SPECIAL
         object.__setattr__(self, "is_simple", is_simple and self.writes is None)
         is_mostly_simple = is_simple and self.writes is not None and self.writes.is_conditional
         object.__setattr__(self, "is_mostly_simple", is_mostly_simple)
@@ -113,13 +88,9 @@ class FunctionInfo:
         return self.is_mostly_simple and self.writes is not None and not self.writes(args, kwargs)
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 # -- names and roles -------------------------------------------------------------------------------
 
-_PASSED_NAMES = _words(
+_PASSED_NAMES = words(
     """
     _assert _debug_has_internal_overlap _has_compatible_shallow_copy_type _is_zerotensor
     _nnz _pin_memory_thread _set_grad_enabled broadcast_shapes can_cast dense_dim device dim
@@ -136,8 +107,8 @@ _PASSED_NAMES = _words(
 )
 #: Properties that are tensors; all others are metadata.
 _TENSOR_PROPERTIES = {"T", "H", "mT", "mH", "real", "imag", "data", "grad"}
-_WRITTEN_PROPERTIES = {"set_data", "set_real", "set_imag"}
-_ESCAPES = _words(
+_WRITTEN_PROPERTIES = {"set_data", "set_grad", "set_imag", "set_real"}
+_ESCAPES = words(
     """
     _is_all_true _is_any_true allclose equal is_nonzero is_same item tolist __bool__
     __complex__ __contains__ __float__ __index__ __int__
@@ -145,50 +116,13 @@ _ESCAPES = _words(
 )
 _FLAGS = {"requires_grad_", "set_requires_grad"}
 _ARRAY_ESCAPES = {"numpy", "__array__", "__dlpack__"}
-_MEMORY = _words(
+_MEMORY = words(
     """
     _typed_storage const_data_ptr data_ptr mutable_data_ptr share_memory_ storage
     untyped_storage
     """
 )
 
-
-def public_name(function: Any) -> str:
-    """The name people call a function by, without dunders and module.
-
-    >>> public_name(torch.nn.functional.conv2d), public_name(Tensor.__getitem__), public_name(Tensor.T.__get__)
-    ('conv2d', 'getitem', 'T')
-    >>> public_name(torch.ops.aten.linear.default)
-    'linear'
-    """
-    if isinstance(function, internals.OpOverload):
-        return str(function._schema.name).rpartition("::")[2]
-    name = raw_name(function)
-    if name in ("__get__", "__set__"):
-        attribute = str(getattr(function.__self__, "__name__", name))
-        return attribute if name == "__get__" else f"set_{attribute}"
-    if name.startswith("_foreach_") or getattr(function, "__module__", "") == "torch.foreach":
-        return "foreach_" + name.removeprefix("_foreach_")
-    if name.startswith("__") and name.endswith("__"):
-        name = name.strip("_")
-        if name[0] == "i" and name[1:] in _INPLACE_DUNDERS:
-            return name[1:] + "_"
-        return _OPERATORS.get(name, name)
-    return name
-
-
-def raw_name(function: Any) -> str:
-    """``function.__name__``, or the best there is."""
-    name = getattr(function, "__name__", None) or getattr(function, "_name", None)
-    return str(name or type(function).__name__)
-
-
-_INPLACE_DUNDERS = _words(
-    """
-    add and div floordiv lshift matmul mod mul or pow rshift sub truediv xor
-    """
-)
-_OPERATORS = {"truediv": "div", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor"}
 
 # -- what is read ----------------------------------------------------------------------------------
 
@@ -206,207 +140,6 @@ _UNREAD: dict[str, tuple[int | str, ...]] = {
     **dict.fromkeys(("expand_as", "view_as", "reshape_as", "type_as", "to", "resize_as_"), (1, "other")),
     "sparse_resize_": (0, "self"),
 }
-
-# -- what is written -------------------------------------------------------------------------------
-
-#: In-place functions that do not read what they change.
-_OVERWRITING = _words(
-    """
-    bernoulli_ cauchy_ constant_ copy_ exponential_ fill_ foreach_copy_ foreach_zero_
-    geometric_ kaiming_uniform_ log_normal_ normal_ random_ set_ uniform_ zero_
-    """
-)
-#: In-place functions that change no byte, only how the tensor looks at them.
-CHANGES_VIEW = _words(
-    """
-    as_strided_ detach_ rename_ resize_ resize_as_ set_ set_data squeeze_ swapaxes_
-    swapdims_ t_ transpose_ unsqueeze_
-    """
-)
-#: Collectives of torch.distributed: which argument they fill or change.
-_COLLECTIVES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("all_reduce", "broadcast", "reduce", "recv", "irecv", "scatter"), ("tensor",)),
-    "all_gather": ("tensor_list",),
-    "gather": ("gather_list",),
-    "all_gather_single": ("output_tensor", "output"),
-    "reduce_scatter": ("output",),
-    "reduce_scatter_single": ("output",),
-    "all_to_all": ("output_tensor_list",),
-    "all_to_all_single": ("output",),
-    "all_reduce_coalesced": ("tensors",),
-    "all_gather_coalesced": ("output_tensor_lists",),
-}
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """The tensor, or the tensors of the (nested) list, that an argument is."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, list | tuple):
-        return [tensor for item in value for tensor in tensors_in(item)]
-    return []
-
-
-def _argument(args: Args, kwargs: Kwargs, position: int, *names: str) -> Any:
-    if position < len(args):
-        return args[position]
-    return next((kwargs[name] for name in names if name in kwargs), None)
-
-
-def _first(overwritten: bool) -> WriteRule:
-    def rule(args: Args, kwargs: Kwargs) -> list[Target]:
-        target = _argument(args, kwargs, 0, "input", "self", "tensor")
-        return [Target(tensor, overwritten) for tensor in tensors_in(target)]
-
-    return WriteRule(rule)
-
-
-def _in_place(name: str, overwritten: bool) -> WriteRule:
-    """What ends in an underscore: the first argument, and the others that the operator's schema names."""
-    packet = getattr(torch.ops.aten, name, None)
-    written = [] if packet is None else _written_parameters(_schemas(packet))
-    more = [parameter for parameter in written if parameter[0] != 0]
-    first = _first(overwritten)
-    if not more:
-        return first
-    others = _named(more)
-
-    def rule(args: Args, kwargs: Kwargs) -> list[Target]:
-        return [*first(args, kwargs), *others(args, kwargs)]
-
-    return WriteRule(rule)
-
-
-def _setitem(args: Args, kwargs: Kwargs) -> list[Target]:
-    """``x[index] = value``: the part of ``x``, where the index is one that a view can have."""
-    part = indexed_region(args[0], args[1])
-    return [Target(args[0], overwritten=part is not None, part=part)]
-
-
-def _set_property(name: str) -> WriteRule:
-    def rule(args: Args, kwargs: Kwargs) -> list[Target]:
-        part = None if name == "data" else complex_part_region(args[0], name == "imag")
-        return [Target(args[0], overwritten=True, part=part)]
-
-    return WriteRule(rule)
-
-
-def _flagged(position: int) -> WriteRule:
-    """Functions with an ``inplace`` argument at ``position``."""
-
-    def rule(args: Args, kwargs: Kwargs) -> list[Target]:
-        if not _argument(args, kwargs, position, "inplace"):
-            return []
-        return [Target(t, False) for t in tensors_in(_argument(args, kwargs, 0, "input"))]
-
-    return WriteRule(rule, is_conditional=True)
-
-
-def _running_statistics(first: int, training_name: str, default: bool) -> WriteRule:
-    """batch_norm and its kin: running mean and variance, at ``first`` and after it, when training."""
-
-    def rule(args: Args, kwargs: Kwargs) -> list[Target]:
-        training = _argument(args, kwargs, 5, training_name)
-        if not (default if training is None else training):
-            return []
-        mean = _argument(args, kwargs, first, "running_mean")
-        var = _argument(args, kwargs, first + 1, "running_var")
-        return [Target(t, False, apart=True) for t in (mean, var) if isinstance(t, Tensor)]
-
-    return WriteRule(rule, is_conditional=True)
-
-
-def _renormed(function_is_python: bool) -> WriteRule:
-    """embedding and embedding_bag of ``nn.functional``: the weight, when ``max_norm`` is given."""
-
-    def rule(args: Args, kwargs: Kwargs) -> list[Target]:
-        if not function_is_python or _argument(args, kwargs, 3, "max_norm") is None:
-            return []
-        return [Target(t, False) for t in tensors_in(_argument(args, kwargs, 1, "weight"))]
-
-    return WriteRule(rule, is_conditional=True)
-
-
-def _named(parameters: Sequence[tuple[int, str]], overwritten: bool = False) -> WriteRule:
-    def rule(args: Args, kwargs: Kwargs) -> list[Target]:
-        return [
-            Target(tensor, overwritten)
-            for position, name in parameters
-            for tensor in tensors_in(_argument(args, kwargs, position, name))
-        ]
-
-    return WriteRule(rule)
-
-
-def out_targets(kwargs: Kwargs) -> list[Target]:
-    """What ``out=`` names."""
-    return [Target(tensor, overwritten=True) for tensor in tensors_in(kwargs.get("out"))]
-
-
-def _write_rule(function: Any, name: str) -> WriteRule | None:
-    """How calls of ``function`` change their arguments."""
-    if raw_name(function) == "__set__":
-        return _set_property(name.removeprefix("set_"))
-    if name in _KNOWN_RULES:
-        return _KNOWN_RULES[name][isinstance(function, FunctionType)]
-    if isinstance(function, internals.OpOverload | internals.OpOverloadPacket):
-        return _schema_rule(_schemas(function), name in _OVERWRITING)
-    if name.endswith("_") and not name.endswith("__"):
-        return _in_place(raw_name(function), name in _OVERWRITING)
-    if isinstance(function, FunctionType):
-        code = function.__code__
-        parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        if name in _COLLECTIVES:
-            found = [(parameters.index(n), n) for n in _COLLECTIVES[name] if n in parameters]
-            return _named(found)
-        return _flagged(parameters.index("inplace")) if "inplace" in parameters else None
-    packet = getattr(torch.ops.aten, name, None)
-    return _schema_rule(_schemas(packet), False) if packet is not None else None
-
-
-_EMBEDDING = (_renormed(False), _renormed(True))
-#: By name: the rule of the operator, and of the function in ``nn.functional``.
-_KNOWN_RULES: dict[str, tuple[WriteRule, WriteRule]] = {
-    "setitem": (WriteRule(_setitem), WriteRule(_setitem)),
-    "batch_norm": (
-        _running_statistics(3, "training", False),
-        _running_statistics(1, "training", False),
-    ),
-    "instance_norm": (
-        _running_statistics(3, "use_input_stats", True),
-        _running_statistics(1, "use_input_stats", True),
-    ),
-    "native_batch_norm": (
-        _running_statistics(3, "training", False),
-        _running_statistics(3, "training", False),
-    ),
-    "embedding": _EMBEDDING,
-    "embedding_bag": _EMBEDDING,
-}
-
-
-def _schemas(function: Any) -> list[Any]:
-    if isinstance(function, internals.OpOverload):
-        return [function._schema]
-    return [getattr(function, name)._schema for name in function.overloads()]
-
-
-def _schema_rule(schemas: Sequence[Any], overwritten: bool) -> WriteRule | None:
-    """The arguments that some overload marks as written."""
-    written = _written_parameters(schemas)
-    return _named(written, overwritten) if written else None
-
-
-def _written_parameters(schemas: Sequence[Any]) -> list[tuple[int, str]]:
-    """Position and name of the parameters that some overload marks as written, ``out`` ones apart."""
-    written = {
-        (position, argument.name)
-        for schema in schemas
-        for position, argument in enumerate(schema.arguments)
-        if argument.alias_info is not None and argument.alias_info.is_write and not argument.is_out
-    }
-    return sorted(written)
-
 
 # -- description -----------------------------------------------------------------------------------
 
@@ -442,7 +175,7 @@ def describe(function: Any) -> FunctionInfo:
         name=name,
         role=role,
         func=function,
-        writes=_write_rule(function, name),
+        writes=write_rule(function, name),
         # a gradient does not depend on the value of its tensor
         unread=frozenset((0,) if raw == "__get__" and name == "grad" else _UNREAD.get(name, ())),
         draws=role is Role.OP and randomness.draws(name),

@@ -27,6 +27,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from torchlens_core import internals
+from torchlens_core.writes import COLLECTIVES
 
 
 class Listener(TorchFunctionMode, ABC):
@@ -114,6 +115,9 @@ class _Wrappers:
             self._replace(torch.Tensor, name, functools.partial(_heard_property, name))
         for name in internals.UNSEEN_METHODS:
             self._replace(torch.Tensor, name, functools.partial(_heard_method, name))
+        for name in COLLECTIVES:
+            if hasattr(torch.distributed, name):
+                self._replace(torch.distributed, name, _heard_function_of_module)
         self._eager.open()
 
     def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
@@ -252,6 +256,15 @@ def _heard_method(name: str, _: object) -> Callable[..., Any]:
         return _hand_over(descriptor, (tensor, *args), kwargs)
 
     return method
+
+
+def _heard_function_of_module(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is handed to the listeners; it asks no mode itself."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return _hand_over(original, args, kwargs)
+
+    return function
 
 
 def _hand_over(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from torchlens_core import internals, origins, structure
-from torchlens_core.functions import FunctionInfo, Role, Target
+from torchlens_core.functions import FunctionInfo, Role
 from torchlens_core.intercept import MODULE_CALL, Listener
 from torchlens_core.memory import Storage
 from torchlens_core.nodes import (
@@ -35,6 +35,7 @@ from torchlens_core.places import NO_SITE, Layers, Place, Places, Site, SiteKey
 from torchlens_core.provenance import Provenance
 from torchlens_core.saving import Saver, SavingOptions
 from torchlens_core.sites import chain_of, stack_of
+from torchlens_core.writes import Target
 
 _clock = time.perf_counter
 _is_grad_enabled = torch.is_grad_enabled

@@ -91,7 +91,7 @@ def _region(start: int, dims: list[tuple[int, int]], width: int) -> Region:
 
 def indexed_region(tensor: Tensor, index: Any) -> Region | None:
     """The bytes of ``tensor[index]``; None if the index is none that a view can have."""
-    items = index if isinstance(index, tuple) else (index,)
+    items = tuple(map(_plain_index, index if isinstance(index, tuple) else (index,)))
     if not all(i is None or i is Ellipsis or type(i) in (int, slice) for i in items):
         return None
     try:
@@ -108,6 +108,11 @@ def indexed_region(tensor: Tensor, index: Any) -> Region | None:
         return _region(start, dims, width)
     except (RuntimeError, NotImplementedError, TypeError, IndexError):
         return None
+
+
+def _plain_index(item: Any) -> Any:
+    """Integers of numpy as Python's."""
+    return int(item) if isinstance(item, np.integer) else item
 
 
 def _aligned(items: tuple[Any, ...], rank: int) -> list[tuple[Any, int]]:

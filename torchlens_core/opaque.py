@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import redispatch_function
 
-from torchlens_core import functions, internals, structure
+from torchlens_core import internals, structure
 from torchlens_core.functions import FunctionInfo, Role
 from torchlens_core.ledger import Ledger
 from torchlens_core.nodes import Edge, Node, Value
 from torchlens_core.origins import transform_of
 from torchlens_core.saving import SavingOptions
+from torchlens_core.writes import out_targets
 
 
 class OpaqueCalls(Ledger):
@@ -151,7 +152,7 @@ class OpaqueCalls(Ledger):
         with self._shield():
             self._read_inside(node, (args, kwargs))
             targets = info.writes(args, kwargs) if info.writes is not None else []
-            written = [target.tensor for target in (*targets, *functions.out_targets(kwargs))]
+            written = [target.tensor for target in (*targets, *out_targets(kwargs))]
             for tensor in written:
                 self.saver.protect(self.provenance.storage(internals.untransformed(tensor)))
         if info.role in (Role.OPEN, Role.CLOSED):

@@ -142,8 +142,9 @@ class Origins:
     def __init__(self, ledger: Ledger, model: nn.Module) -> None:
         self._ledger = ledger
         self.modules = Modules(model)
-        #: Memory given to code that nobody sees: a tensor at such an address is another look at it.
-        self.given_away: list[tuple[int, int, Value]] = []
+        #: Memory given to code that nobody sees: a tensor at such an address is another look at it. First byte
+        #: and the one after the last, first byte of the storage, and the tensor.
+        self.given_away: list[tuple[int, int, int, Value]] = []
 
     def adopt(self, tensor: Tensor) -> Value:
         """What is to be known of ``tensor`` at first sight."""
@@ -205,11 +206,12 @@ class Origins:
 
     def _given_memory(self, tensor: Tensor) -> Value | None:
         """Memory that left as a pointer and came back: ``from_dlpack(x)``, ``from_numpy(x.numpy())``."""
-        if not self.given_away:
-            return None
-        address = _data_ptr(tensor)
-        for start, stop, value in self.given_away:
+        address = _data_ptr(tensor) if self.given_away else 0
+        for start, stop, memory, value in self.given_away:
             if start <= address < stop:
+                if memory == tensor.untyped_storage().data_ptr():
+                    self._ledger.provenance.share(tensor, value.storage)
+                    return self._known_memory(tensor)
                 edges = [Edge(value, (0,), certain=False)]
                 return self._ledger.add_unseen(RETURNED, (value,), edges, [tensor])
         return None
@@ -220,7 +222,8 @@ class Origins:
         start = 0 if tensor is None else _data_ptr(tensor)
         if tensor is not None and start:
             size = tensor.numel() * tensor.element_size()
-            self.given_away.append((start, start + max(size, 1), value))
+            memory = tensor.untyped_storage().data_ptr()
+            self.given_away.append((start, start + max(size, 1), memory, value))
 
     def _buffer_of_caller(self, tensor: Tensor) -> Value | None:
         """A buffer that was registered during the pass."""

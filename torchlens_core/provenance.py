@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from torchlens_core import structure
-from torchlens_core.functions import CHANGES_VIEW, FunctionInfo, Target
+from torchlens_core.functions import FunctionInfo
 from torchlens_core.internals import (
     NO_STORAGE,
     address_of,
@@ -24,8 +24,9 @@ from torchlens_core.internals import (
     storage_key,
     version,
 )
-from torchlens_core.memory import Region, Storage, region_of, storage_size
+from torchlens_core.memory import EVERYTHING, Region, Storage, region_of, storage_size
 from torchlens_core.nodes import ArgPath, Edge, Node, Value, values_in
+from torchlens_core.writes import CHANGES_VIEW, Target
 
 #: Arguments that are taken over as they are.
 PLAIN = frozenset(
@@ -71,8 +72,7 @@ class Provenance:
 
     def _changed(self, tensor: Tensor, value: Value) -> Value | None:
         """What is known of a tensor that was written, or given other memory, since it was last met."""
-        key = value.storage.key
-        if key and key != storage_key(tensor):
+        if value.storage.key and self.storages.get(storage_key(tensor)) is not value.storage:
             return None  # ``set_`` is seen by nobody
         seen = value.epoch != value.storage.epoch or value.version is None
         value.epoch, value.version = value.storage.epoch, version(tensor)
@@ -105,6 +105,28 @@ class Provenance:
             else:
                 self._homeless.append(storage)
         return storage
+
+    def share(self, tensor: Tensor, storage: Storage) -> None:
+        """Note that the memory behind ``tensor`` is that of ``storage``, under another storage object."""
+        key = storage_key(tensor)
+        self.storages[key] = storage
+        hold_address(tensor.untyped_storage())
+
+    def also(self, tensor: Tensor, value: Value) -> None:
+        """Note that ``tensor`` is another object for what ``value`` stands for."""
+        twin = Value(value.node, tensor, value.storage, value.slot)
+        twin.time, twin.parameter, twin.epoch = value.time, value.parameter, value.epoch
+        twin.is_view, twin.shown = value.is_view, value.shown
+        self._values[id(tensor)] = twin
+
+    def accept(self, tensor: Tensor, epochs: Mapping[int, int]) -> None:
+        """Take one more count of a version for part of a write that was seen after ``epochs``, by storage."""
+        value = self.recognised(tensor)
+        if value is None or value.version is None or version(tensor) != value.version + 1:
+            return
+        if value.storage.epoch > epochs.get(id(value.storage), value.storage.epoch):
+            value.version += 1
+            self.written[id(value.storage)] = value.storage
 
     def mark_external(self, storage: Storage) -> None:
         """Note that the user holds this memory too."""
@@ -182,6 +204,8 @@ class Provenance:
         kind = type(arg)
         if kind in PLAIN:
             return arg
+        if isinstance(arg, torch.UntypedStorage | torch.TypedStorage):
+            return self._bind_storage(arg, reads)
         if isinstance(arg, list | tuple):
             items = [self._bind_container(item, reads) for item in arg]
             return items if isinstance(arg, list) else tuple(items)
@@ -195,6 +219,16 @@ class Provenance:
         values = [self.value(tensor) for tensor in structure.tensors(arg)]
         reads += values
         return values or arg
+
+    def _bind_storage(self, arg: Any, reads: list[Value]) -> Any:
+        """The last writer of a storage that is an argument, as of ``set_``: it stands for the storage."""
+        memory = arg.untyped() if isinstance(arg, torch.TypedStorage) else arg
+        storage = self.storages.get(address_of(memory))
+        writers = [] if storage is None else storage.writers(EVERYTHING)
+        if not writers:
+            return arg
+        reads.append(writers[-1])
+        return writers[-1]
 
     # -- edges -------------------------------------------------------------------------------------
 

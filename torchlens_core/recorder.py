@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import redispatch_function
 
-from torchlens_core import functions, internals, structure
-from torchlens_core.functions import FACTS, PASSED, FunctionInfo, Role, Target
+from torchlens_core import internals, structure
+from torchlens_core.functions import FACTS, PASSED, FunctionInfo, Role, gives_memory
 from torchlens_core.ledger import autocast_state
 from torchlens_core.memory import EVERYTHING, region_of
 from torchlens_core.nodes import (
@@ -38,6 +38,7 @@ from torchlens_core.origins import InsideTransform, Unborn
 from torchlens_core.randomness import GeneratorState
 from torchlens_core.saving import SavingOptions
 from torchlens_core.sites import chain_of
+from torchlens_core.writes import CHANGES_VIEW, Target, out_targets, tensors_in
 
 #: What Python got is kept if it is of these types; arrays and capsules would keep memory alive.
 _KEPT_ESCAPES = frozenset({bool, int, float, complex, list})
@@ -184,7 +185,7 @@ class Recorder(OpaqueCalls):
             return result
         if info.role is Role.MEMORY:
             with self._shield():
-                for tensor in functions.tensors_in(args):
+                for tensor in tensors_in(args):
                     self._give_away(self.provenance.value(tensor))
             return func(*args, **kwargs)
         outer, self._composite = self._composite, (*self._composite, info.name)
@@ -245,7 +246,7 @@ class Recorder(OpaqueCalls):
         # what ``out=`` names may be read too, as another argument
         overwritten = frozenset(id(target.tensor) for target in targets if target.overwritten)
         if kwargs and kwargs.get("out") is not None:
-            targets = [*targets, *functions.out_targets(kwargs)]
+            targets = [*targets, *out_targets(kwargs)]
         if targets:
             self._protect(targets, info)
             node.special_edges = provenance.edges(node, overwritten)
@@ -283,7 +284,7 @@ class Recorder(OpaqueCalls):
 
     def _protect(self, targets: Sequence[Target], info: FunctionInfo) -> None:
         """Give saved values that are about to change memory of their own."""
-        moves_view = info.name in functions.CHANGES_VIEW
+        moves_view = info.name in CHANGES_VIEW
         for target in targets:
             storage = self.provenance.storage(target.tensor)
             if storage.saved and moves_view:
@@ -350,7 +351,7 @@ class Recorder(OpaqueCalls):
         tensor = reads[0].ref() if reads else None
         if node.info.name == "backward" and tensor is not None:
             self._backward = Value(node.index, tensor, reads[0].storage)
-        if functions.gives_memory(node.info):
+        if gives_memory(node.info):
             for value in reads:
                 self._give_away(value)
 

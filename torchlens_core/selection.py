@@ -11,7 +11,7 @@ from torch.overrides import get_overridable_functions
 
 from torchlens_core import internals
 from torchlens_core.errors import ArgumentError, UnknownLayerError, nearest
-from torchlens_core.functions import public_name
+from torchlens_core.names import public_name
 from torchlens_core.nodes import Node
 from torchlens_core.places import Layer
 

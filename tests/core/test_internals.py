@@ -398,7 +398,7 @@ def test_autograd_parents():
     (product,) = internals.graph_parents(c.grad_fn)
     assert product.name() == "MulBackward0"
     assert [leaf.variable for leaf in internals.graph_parents(product)] == [a, b]
-    assert list(internals.graph_parents((a * 2).grad_fn))[0].variable is a
+    assert next(internals.graph_parents((a * 2).grad_fn)).variable is a
 
 
 def test_storages_are_not_kept_alive_by_their_key():

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from torchlens_core import structure
 
+exploring = settings(database=None, deadline=None)
 Pair = collections.namedtuple("Pair", "left right")
 
 
@@ -64,17 +65,20 @@ trees = st.recursive(
 )
 
 
+@exploring
 @given(trees)
 def test_each_path_leads_to_its_tensor(tree):
     for path, tensor in structure.leaves(tree):
         assert at(tree, path) is tensor
 
 
+@exploring
 @given(trees)
 def test_tensors_are_the_leaves_in_order(tree):
     assert list(map(id, structure.tensors(tree))) == [id(leaf) for _, leaf in structure.leaves(tree)]
 
 
+@exploring
 @given(trees)
 def test_replace_changes_every_tensor_and_nothing_else(tree):
     before = structure.leaves(tree)
@@ -86,6 +90,7 @@ def test_replace_changes_every_tensor_and_nothing_else(tree):
     assert [id(t) for _, t in structure.leaves(tree)] == [id(t) for _, t in before]
 
 
+@exploring
 @given(trees)
 def test_paths_as_text_are_distinct(tree):
     shown = [structure.show("input", path) for path, _ in structure.leaves(tree)]

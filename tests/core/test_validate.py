@@ -157,9 +157,9 @@ def rewire(recording):
     replace_argument(node, node.args[1], find(recording, "input.0").values[0])
 
 
-def rewire_to_the_other_result(recording):
+def rewire_to_another_op(recording):
     node = find(recording, "sum")
-    replace_argument(node, node.args[0], find(recording, "max").values[1])
+    replace_argument(node, node.args[0], find(recording, "rand").values[0])
 
 
 def remove_op(recording):
@@ -170,8 +170,8 @@ def remove_op(recording):
 
 
 def swap_arguments(recording):
-    node = find(recording, "linear")
-    node.args = (node.args[1], node.args[0], *node.args[2:])
+    node = find(recording, "sub")
+    node.args = node.args[::-1]
 
 
 ALTERATIONS = {
@@ -188,9 +188,9 @@ ALTERATIONS = {
     alter_function: "sub_1_17",
     forget_generator: "rand_1_6",
     rewire: "mul_1_3",
-    rewire_to_the_other_result: "sum_1_14",
+    rewire_to_another_op: "sum_1_14",
     remove_op: "mul_1_3",
-    swap_arguments: "linear_1_1",
+    swap_arguments: "sub_1_17",
 }
 
 
@@ -219,12 +219,23 @@ def test_replay_says_where_and_what(mutated):
 
 def test_graph_that_cannot_run(mutated):
     def change(recording):
-        node = find(recording, "linear")
-        node.args = node.args[:1]
+        node = find(recording, "tanh")
+        node.args = (*node.args, 1)
 
     (finding,) = mutated(change).findings
-    assert finding.what.startswith("The graph cannot be run again: TypeError: linear()")
-    assert finding.stable_name.endswith(", the last that could")
+    assert finding.what.startswith("The graph cannot be run again: TypeError: ")
+    assert (finding.label, finding.stable_name) == ("linear_1_1", "fc:linear, the last that could")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="what needs a gradient is told after the call, unguarded", raises=RuntimeError
+)
+def test_rewired_to_another_dtype_is_a_finding_too(mutated):
+    def change(recording):
+        node = find(recording, "sum")
+        replace_argument(node, node.args[0], find(recording, "max").values[1])
+
+    assert checks_that_found(mutated(change)) == {"replay"}
 
 
 def test_value_read_before_it_was_made(mutated):
@@ -237,11 +248,11 @@ def test_value_read_before_it_was_made(mutated):
     assert finding.what.endswith(" gave no value 0 before it was needed")
 
 
-def drop(name: str, of: str, number: int = 0) -> Mutation:
-    """A mutation that loses the edge of a node from another."""
+def drop(name: str, of: str, number: int = 0, of_number: int = 0) -> Mutation:
+    """A mutation that loses the edge of one node from another, each the n-th of its name."""
 
     def change(recording):
-        node, source = find(recording, name, number), find(recording, of)
+        node, source = find(recording, name, number), find(recording, of, of_number)
         kept = [edge for edge in node.edges if edge.origin.node != source.index]
         assert len(kept) < len(node.edges), "there is no such edge"
         node.special_edges = kept
@@ -249,33 +260,61 @@ def drop(name: str, of: str, number: int = 0) -> Mutation:
     return change
 
 
-@pytest.mark.parametrize(
-    ("name", "of"),
-    [("tanh", "linear"), ("output", "add"), ("sub", "add")],
-)
-def test_replay_sees_a_dropped_edge_that_is_the_only_way(mutated, name, of):
-    report = mutated(drop(name, of))
+#: Reader and origin of edges that no other edge stands in for.
+ONLY_WAYS = [
+    *(("tanh", "linear"), ("max", "mul"), ("add", "rand"), ("getitem", "max", 3)),
+    *(("add", "sub", 1), ("add", "setitem", 2), ("add", "copy_", 2), ("output", "add", 0, 2)),
+]
+#: Edges whose origin the output depends on in another way too.
+OTHER_WAYS = [
+    *(("mul", "tanh"), ("mul", "tanh", 1), ("sum", "max"), ("gt", "sum"), ("sub", "add")),
+    *(("getitem", "add"), ("getitem", "zeros", 1)),
+]
+
+
+@pytest.mark.parametrize("edge", ONLY_WAYS, ids=str)
+def test_replay_sees_a_dropped_edge(mutated, monkeypatch, edge):
+    monkeypatch.setattr(validate, "INNER_SAMPLES", 0)
+    report = mutated(drop(*edge))
     assert checks_that_found(report) == {"replay"}
-    assert report.findings[0].what == (
-        "What the graph says it depends on, run alone, gives another value"
-    ), str(report)
+    assert report.findings[0].what in (
+        "What the graph says it depends on, run alone, gives another value",
+        "The graph cannot be run again: RuntimeError: a view of a leaf Variable that requires grad is being "
+        "used in an in-place operation.",
+    )
 
 
-@pytest.mark.xfail(strict=True, reason="sources are handed over as they are, read or not", raises=AssertionError)
-@pytest.mark.parametrize(
-    ("name", "of"),
-    [("linear", "input.0"), ("linear", "fc.weight"), ("linear", "fc.bias"), ("mul", "input.1")],
-)
-def test_replay_sees_a_dropped_edge_from_a_source(mutated, name, of):
-    assert not mutated(drop(name, of))
+@pytest.mark.parametrize("edge", OTHER_WAYS, ids=str)
+def test_replay_of_every_op_sees_a_dropped_edge_beside_others(mutated, monkeypatch, edge):
+    """Some of them only: by default the ops replayed alone are a sample."""
+    monkeypatch.setattr(validate, "INNER_SAMPLES", 99)
+    assert checks_that_found(mutated(drop(*edge))) == {"replay"}
 
 
 @pytest.mark.xfail(
-    strict=True, reason="where another way leads to the same op, it is read all the same", raises=AssertionError
+    strict=True, reason="sources are handed over as they are, whether an edge says so or not"
 )
-@pytest.mark.parametrize(("name", "of"), [("mul", "tanh"), ("sum", "max")])
-def test_replay_sees_a_dropped_edge_beside_another_way(mutated, name, of):
-    assert not mutated(drop(name, of))
+@pytest.mark.parametrize(
+    "edge",
+    [
+        ("linear", "input.0"),
+        ("linear", "fc.weight"),
+        ("linear", "fc.bias"),
+        ("mul", "input.1"),
+        ("mul", "scale", 1),
+    ],
+    ids=str,
+)
+def test_replay_sees_a_dropped_edge_from_a_source(mutated, monkeypatch, edge):
+    monkeypatch.setattr(validate, "INNER_SAMPLES", 99)
+    assert not mutated(drop(*edge))
+
+
+@pytest.mark.xfail(strict=True, reason="a view of memory that others read is handed over as it is")
+@pytest.mark.parametrize("edge", [("setitem", "getitem"), ("copy_", "getitem", 0, 2)], ids=str)
+def test_replay_sees_a_dropped_edge_from_a_view(mutated, monkeypatch, edge):
+    monkeypatch.setattr(validate, "INNER_SAMPLES", 99)
+    assert not mutated(drop(*edge))
 
 
 def test_replay_alone(mutated):
@@ -304,6 +343,10 @@ def disturbed(monkeypatch):
     return run
 
 
+def nothing(*_: object) -> None:
+    """What was done is done; the result stays as it is."""
+
+
 class Holding(nn.Module):
     """A parameter, a buffer and a generator of its own."""
 
@@ -324,17 +367,17 @@ class Holding(nn.Module):
         (lambda model, result: result + 1e-3, "Logged and unlogged, results: output differs"),
         (lambda model, result: [result], "Logged and unlogged, the results of the logged pass are others"),
         (lambda model, result: result.detach(), "Logged and unlogged, gradients: fc.weight differs"),
-        (lambda model, result: result * 1.5 - result.detach() / 2, "gradients: fc.weight differs"),
-        (lambda model, result: model.total.add_(1) and None, "Logged and unlogged, buffers: total differs"),
-        (lambda model, result: torch.rand(1) and None, "Logging leaves another state of torch behind"),
+        (lambda model, result: result.detach() + 0 * result, "Logged and unlogged, gradients: fc.weight"),
+        (lambda model, result: nothing(model.total.add_(1)), "Logged and unlogged, buffers: total differs"),
+        (lambda model, result: nothing(torch.rand(1)), "Logging leaves another state of torch behind"),
         (lambda model, result: random.seed(7), "Logging leaves another state of random behind"),
         (lambda model, result: np.random.seed(7), "Logging leaves another state of numpy.random behind"),
         (
-            lambda model, result: model.generator.manual_seed(9) and None,
+            lambda model, result: nothing(model.generator.manual_seed(9)),
             "Logging leaves another state of a torch.Generator behind",
         ),
         (
-            lambda model, result: (random.seed(7), np.random.seed(7)) and None,
+            lambda model, result: nothing(random.seed(7), np.random.seed(7)),
             "Logging leaves another state of random, numpy.random behind",
         ),
     ],
@@ -562,7 +605,9 @@ def test_error_of_the_model_is_raised_and_state_restored():
     assert torch.equal(model.total, torch.zeros(3))
 
 
-@pytest.mark.xfail(strict=True, reason="first values of parameters are taken from a history, and there is none")
+@pytest.mark.xfail(
+    strict=True, reason="first values of parameters are taken from a history, and there is none"
+)
 def test_parameters_written_before_an_error_are_restored():
     model = FailingLate()
     with pytest.raises(ValueError, match="late"):
@@ -613,7 +658,10 @@ def test_fused_attention_excuses_no_more_than_rounding(disturbed):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("replya", "There is no check 'replya'. Did you mean 'replay'? The checks are 'transparency', 'replay'"),
+        (
+            "replya",
+            "There is no check 'replya'. Did you mean 'replay'? The checks are 'transparency', 'replay'",
+        ),
         ("zzz", "There is no check 'zzz'. The checks are 'transparency', 'replay'"),
     ],
 )
@@ -634,7 +682,9 @@ def test_unknown_check_before_anything_runs():
 
 
 def test_checks_asked_for(net):
-    assert [c.name for c in tl.validate_model_activations(net, inputs(), checks=["replay"]).checks] == ["replay"]
+    assert [c.name for c in tl.validate_model_activations(net, inputs(), checks=["replay"]).checks] == [
+        "replay"
+    ]
     everything = tl.validate_model_activations(net, inputs())
     assert [check.name for check in everything.checks] == list(validate.CHECKS)
 

@@ -1,0 +1,236 @@
+"""What a pass may change is put back: attributes, containers, buffers, generators, arguments."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, OrderedDict, deque
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from torchlens_core.state import Generators, ModelState, copy_of_lazy, fresh_copy
+
+
+class Holder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+        self.register_buffer("total", torch.zeros(2))
+        self.count = 0
+        self.items: list = [1, 2]
+        self.table: dict = {"a": 1}
+        self.names: set = {"x"}
+        self.tensors: list = [torch.zeros(1)]
+
+
+def change(model: Holder, how: str) -> None:
+    {
+        "buffer written": lambda: model.total.add_(1),
+        "buffer rebound": lambda: setattr(model, "total", torch.ones(2)),
+        "buffer resized": lambda: setattr(model.total, "data", torch.ones(5)),
+        "buffer cast": lambda: setattr(model.total, "data", torch.ones(2).double()),
+        "buffer added": lambda: model.register_buffer("more", torch.ones(1)),
+        "buffer removed": lambda: delattr(model, "total"),
+        "attribute": lambda: setattr(model, "count", 7),
+        "attribute added": lambda: setattr(model, "new", 1),
+        "attribute removed": lambda: delattr(model, "count"),
+        "list": lambda: model.items.append(3),
+        "dict": lambda: model.table.update(b=2),
+        "set": lambda: model.names.clear(),
+        "list of tensors": lambda: model.tensors.append(torch.ones(1)),
+        "training": lambda: model.fc.train(not model.fc.training),
+        "module added": lambda: model.add_module("more", nn.ReLU()),
+        "parameter rebound": lambda: setattr(model.fc, "bias", nn.Parameter(torch.ones(2))),
+    }[how]()
+
+
+CHANGES = (
+    "buffer written;buffer rebound;buffer resized;buffer cast;buffer added;buffer removed;attribute;"
+    "attribute added;attribute removed;list;dict;set;list of tensors;training;module added;"
+    "parameter rebound"
+).split(";")
+
+
+def look(model: Holder) -> dict:
+    """The state as others see it, identities included."""
+    return {
+        "state": {name: (id(t), t.dtype, t.tolist()) for name, t in model.state_dict(keep_vars=True).items()},
+        "attributes": sorted(vars(model)),
+        "count": vars(model).get("count"),
+        "containers": (list(model.items), dict(model.table), set(model.names), len(model.tensors)),
+        "identities": (id(model.items), id(model.table), id(model.names)),
+        "training": [module.training for module in model.modules()],
+    }
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_model_is_put_back(how):
+    model = Holder()
+    state, before = ModelState(model), look(model)
+    with torch.no_grad():
+        change(model, how)
+    assert look(model) != before, "the control: the change is seen"
+    state.restore({})
+    assert look(model) == before
+
+
+def test_put_back_twice():
+    model = Holder()
+    state, before = ModelState(model), look(model)
+    for how in ("list", "buffer written"):
+        change(model, how)
+        state.restore({})
+        assert look(model) == before
+
+
+def test_written_parameters_get_the_values_handed_in():
+    model = Holder()
+    state, weight = ModelState(model), model.fc.weight
+    first = weight.detach().clone()
+    with torch.no_grad():
+        weight.mul_(2)
+    state.restore({})
+    assert not torch.equal(weight, first)
+    state.restore({id(weight): first})
+    assert torch.equal(weight, first)
+    assert model.fc.weight is weight
+
+
+@pytest.mark.xfail(strict=True, reason="only list, dict and set themselves are known, and one level deep")
+@pytest.mark.parametrize(
+    ("held", "write", "read"),
+    [
+        ([[1]], lambda held: held[0].append(2), lambda held: held == [[1]]),
+        ({"a": [1]}, lambda held: held["a"].append(2), lambda held: held == {"a": [1]}),
+        (deque([1], maxlen=3), lambda held: held.append(2), lambda held: list(held) == [1]),
+        (OrderedDict(a=1), lambda held: held.update(b=2), lambda held: dict(held) == {"a": 1}),
+        (Counter("a"), lambda held: held.update("a"), lambda held: held["a"] == 1),
+        (SimpleNamespace(n=1), lambda held: setattr(held, "n", 2), lambda held: held.n == 1),
+        ([torch.zeros(1)], lambda held: held[0].add_(1), lambda held: held[0].item() == 0),
+    ],
+    ids="nested-list list-in-dict deque ordered-dict counter object tensor-in-list".split(),
+)
+def test_other_containers_are_put_back(held, write, read):
+    model = Holder()
+    model.held = held
+    state = ModelState(model)
+    assert read(held)
+    write(held)
+    assert not read(held)
+    state.restore({})
+    assert read(model.held)
+
+
+@pytest.mark.xfail(strict=True, reason="hooks stand in an OrderedDict")
+def test_hooks_registered_by_a_pass_are_put_back():
+    model = Holder()
+    state = ModelState(model)
+    model.register_forward_hook(lambda *_: None)
+    state.restore({})
+    assert not model._forward_hooks
+
+
+def test_lazy_model_is_copied():
+    model = nn.Sequential(nn.LazyBatchNorm1d(), nn.LazyLinear(2))
+    copy = copy_of_lazy(model)
+    copy(torch.rand(3, 4))
+    assert copy[1].weight.shape == (2, 4)
+    assert all(is_lazy(tensor) for tensor in [*model.parameters(), model[0].running_mean])
+
+
+# -- generators --------------------------------------------------------------------------------------
+
+
+def draws(generator: torch.Generator) -> dict:
+    return {
+        "torch": lambda: torch.rand(1),
+        "random": random.random,
+        "numpy.random": np.random.rand,
+        "a torch.Generator": lambda: torch.rand(1, generator=generator),
+    }
+
+
+@pytest.mark.parametrize("name", draws(torch.Generator()))
+def test_generators(name):
+    generator = torch.Generator().manual_seed(3)
+    draw = draws(generator)[name]
+    before = Generators({"options": [generator]})
+    assert before.differences(Generators(generator)) == []
+    first = draw()
+    assert before.differences(Generators(generator)) == [name]
+    before.restore()
+    assert before.differences(Generators(generator)) == []
+    assert draw() == first
+
+
+def test_generators_held_by_modules():
+    model = nn.Sequential(nn.ReLU())
+    model[0].generator = torch.Generator().manual_seed(3)
+    before = Generators(model)
+    torch.rand(1, generator=model[0].generator)
+    assert before.differences(Generators(model)) == ["a torch.Generator"]
+    before.restore()
+    assert before.differences(Generators(model)) == []
+
+
+def test_generators_in_a_cycle_are_found_once():
+    held: list = [torch.Generator()]
+    held.append(held)
+    assert len(Generators(held)._torch) == 2
+
+
+# -- arguments ---------------------------------------------------------------------------------------
+
+
+def test_copies_have_memory_of_their_own():
+    x, more = torch.zeros(2), {"y": torch.zeros(2), "n": 3}
+    (one, copied) = fresh_copy((x, more))
+    one.add_(1)
+    copied["y"].add_(1)
+    copied["z"] = 1
+    assert torch.equal(x, torch.zeros(2))
+    assert torch.equal(more["y"], torch.zeros(2))
+    assert more.keys() == {"y", "n"}
+
+
+def test_shared_memory_is_shared_again():
+    whole = torch.zeros(4)
+    base, view, again = fresh_copy((whole, whole[1:3], whole))
+    view.add_(1)
+    assert base.tolist() == [0, 1, 1, 0]
+    assert again is base
+    assert torch.equal(whole, torch.zeros(4))
+
+
+def test_layout_of_copies():
+    x = torch.arange(6.0).view(2, 3).t()[1:]
+    copied = fresh_copy(x)
+    assert (copied.stride(), copied.storage_offset()) == (x.stride(), x.storage_offset())
+    assert torch.equal(copied, x)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.rand(2, requires_grad=True),
+        torch.eye(2).to_sparse(),
+        torch.rand(2, device="meta"),
+        nn.Parameter(torch.rand(2)),
+        torch.rand(2).half(),
+    ],
+    ids="grad sparse meta parameter half".split(),
+)
+def test_copies_of_every_kind(x):
+    copied = fresh_copy(x)
+    assert copied is not x
+    assert (copied.dtype, copied.layout, copied.device, copied.requires_grad) == (
+        x.dtype,
+        x.layout,
+        x.device,
+        x.requires_grad,
+    )
+    assert copied.is_leaf
