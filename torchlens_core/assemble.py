@@ -31,7 +31,7 @@ def assemble(
 ) -> ModelHistory:
     """The history of the pass that ``recorder`` has listened to; the recorder is empty afterwards."""
     modules = list(origins.walk(model))
-    recorder.finish(module for _, module in modules)
+    recorder.finish((module for _, module in modules), error is not None)
     recording = Recording(
         model_name=type(model).__name__,
         model_class=f"{type(model).__module__}.{type(model).__qualname__}",

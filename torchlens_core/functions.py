@@ -30,6 +30,8 @@ class Role(enum.Enum):
     MEMORY = "memory"
     #: A composite that is run with the recorder on.
     OPEN = "open"
+    #: Begins forward-mode differentiation.
+    DUAL = "dual"
     #: Sets or clears ``requires_grad``.
     FLAG = "flag"
     #: A call that takes functions, or anything else whose inside is seen but not recorded.
@@ -157,6 +159,7 @@ def _role(function: Any, name: str, raw: str) -> Role:
         return Role.OPEN
     for names, role in (
         (_PASSED_NAMES, Role.PASS),
+        ({"_make_dual"}, Role.DUAL),
         (_ESCAPES | _ARRAY_ESCAPES, Role.ESCAPE),
         (_MEMORY, Role.MEMORY),
     ):

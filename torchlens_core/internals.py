@@ -6,10 +6,12 @@ when a new release of torch takes one away or changes what it does.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from operator import attrgetter, methodcaller
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 from torch._ops import HigherOrderOperator as HigherOrderOperator
 from torch._ops import OpOverload as OpOverload
 from torch._ops import OpOverloadPacket as OpOverloadPacket
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _disable_current_modes
 
 from torchlens_core.errors import UnsupportedTorchError
@@ -111,8 +114,8 @@ def is_transformed(tensor: Tensor) -> bool:
 
 
 def transform_depth() -> int:
-    """How many functorch transforms run on this thread, one inside the other."""
-    return int(torch._C._functorch.maybe_current_level() or 0)
+    """How many functorch transforms and levels of forward-mode autograd run on this thread, one in the other."""
+    return int(torch._C._functorch.maybe_current_level() or 0) + forward_ad._current_level + 1
 
 
 def untransformed(tensor: Tensor) -> Tensor:
@@ -145,6 +148,18 @@ def script_callables() -> tuple[type, ...]:
     return tuple(kind for kind in found if kind is not None)
 
 
+_IN_PLACE = re.compile(r"aten::[a-z0-9_]*[a-z0-9]_\(")
+
+
+@lru_cache(maxsize=256)
+def script_writes(called: Any) -> bool:
+    """Whether the code of a TorchScript function or method writes a tensor in place; yes, if it will not say."""
+    try:
+        return _IN_PLACE.search(str(called.inlined_graph)) is not None
+    except (AttributeError, RuntimeError):
+        return True
+
+
 # -- other unseen code -----------------------------------------------------------------------------
 
 #: Functions that make tensors from tensors without asking modes: owner and name.
@@ -153,6 +168,9 @@ UNSEEN_FUNCTIONS: tuple[tuple[Any, str], ...] = tuple(
     for owner, name in ((getattr(torch._C, "_nested", None), "nested_tensor"),)
     if hasattr(owner, name)
 )
+
+#: The autograd function by which modules hang their backward hooks on tensors.
+BACKWARD_HOOKS = "BackwardHookFunction"
 
 #: Properties whose setters write a tensor's memory without asking modes.
 UNSEEN_SETTERS = ("real", "imag")

@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from torchlens_core import internals, origins, structure
 from torchlens_core.functions import FunctionInfo, Role
 from torchlens_core.intercept import MODULE_CALL, Listener
-from torchlens_core.memory import Storage
+from torchlens_core.memory import Storage, region_of
 from torchlens_core.nodes import (
     BUFFER,
     CONSTANT,
     INPUT,
     OUTPUT,
     PARAMETER,
+    SOURCES,
     Call,
     Edge,
     Node,
@@ -144,6 +145,7 @@ class Ledger(Listener):
         else:
             value.is_view = True
             self._note_shared_memory(node, tensor, storage)
+            node.special_edges = self._overlapping(tensor, storage)
         self.provenance.hold(tensor, value)
         node.values = (value,)
         if kind is PARAMETER:
@@ -152,6 +154,19 @@ class Ledger(Listener):
         else:
             self.saver.take(node, [tensor])
         return value
+
+    def _overlapping(self, tensor: Tensor, storage: Storage) -> list[Edge]:
+        """The sources before ``tensor`` that show some of its bytes: what changes them, changes it."""
+        region = region_of(tensor)
+        return [
+            Edge(node.values[0], (n,))
+            for n, node in enumerate(self.nodes)
+            if node.kind in SOURCES
+            and node.values
+            and node.values[0].storage is storage
+            and (other := node.values[0].ref()) is not None
+            and region_of(other).meets(region)
+        ]
 
     def _note_shared_memory(self, node: Node, tensor: Tensor, storage: Storage) -> None:
         """Two sources in one storage, such as two inputs that are views: a replay must know of it."""
@@ -261,13 +276,21 @@ class Ledger(Listener):
     # -- start and end -----------------------------------------------------------------------------
 
     def add_inputs(self, leaves: list[tuple[structure.Path, Tensor]]) -> None:
-        """The tensors that the model is given."""
+        """The tensors that the model is given.
+
+        One that was met before, as another argument or as a parameter, is an input that depends on it.
+        """
         for path, tensor in leaves:
+            found = self.origins.modules.find(tensor)
+            if found is not None and self.provenance.recognised(tensor) is None:
+                self.add_source(*found[:1], tensor, found[1])
             same = self.provenance.recognised(tensor)
-            node = self.nodes[self.add_source(INPUT, tensor, structure.show("input", path)).node]
+            value = self.add_source(INPUT, tensor, structure.show("input", path))
+            node = self.nodes[value.node]
             node.path = path
-            if same is not None:  # one tensor as two arguments
+            if same is not None:
                 node.special_edges = [Edge(same, (0,))]
+                value.parameter = same.parameter
 
     def add_outputs(self, result: Any) -> None:
         """The tensors of the model's result."""
@@ -283,7 +306,7 @@ class Ledger(Listener):
             node.values = (Value(node.index, tensor, value.storage),)
             self.saver.take(node, [tensor])
 
-    def finish(self, modules: Iterable[nn.Module]) -> None:
+    def finish(self, modules: Iterable[nn.Module], has_raised: bool) -> None:
         """The pass is over: settle what was saved, and let go of everything else.
 
         ``modules`` are those of the model now; what they have come to hold in the pass is the user's too.
@@ -293,7 +316,9 @@ class Ledger(Listener):
             storage = storages.get(internals.storage_key(tensor))
             if storage is not None:
                 self.provenance.mark_external(storage)
-        self.saver.settle(self.provenance.external.values(), self.provenance.written.values())
+        self.saver.settle(
+            self.provenance.external.values(), self.provenance.written.values(), not has_raised
+        )
         self.provenance.release()
 
     def close(self) -> None:

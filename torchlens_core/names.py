@@ -48,4 +48,3 @@ _INPLACE_DUNDERS = words(
     """
 )
 _OPERATORS = {"truediv": "div", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor"}
-

@@ -65,21 +65,30 @@ class OpaqueCalls(Ledger):
 
         with internals.WithoutTorchFunction():
             owned: list[tuple[str, Tensor]] = []
+            spared = structure.tensors((args, kwargs)) if internals.script_writes(called) else []
             if isinstance(module, torch.jit.ScriptModule):
                 owned = [*module.named_parameters(), *module.named_buffers()]
+                spared += module.buffers()
+            for tensor in spared:  # it may write them, and will not say so
+                self.saver.protect(self.provenance.storage(tensor))
             return self._call_recorded(scripted, info, args, kwargs, frame, owned)
 
     def on_function(
         self, run: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """An `autograd.Function` is applied: what it calls is seen; results made unseen become its own op."""
+        if name == internals.BACKWARD_HOOKS:
+            return self._pass_on(run, args)
         provenance = self.provenance
         with internals.WithoutTorchFunction():
             given = structure.tensors((args, kwargs))
             known = [provenance.known(tensor) for tensor in given]
             before = [[] if value is None else provenance.edges_of(value, ()) for value in known]
+            epochs = {id(value.storage): value.storage.epoch for value in known if value is not None}
         result = run(*args, **kwargs)
         with internals.WithoutTorchFunction():
+            for tensor in (*given, *structure.tensors(result)):
+                provenance.accept(tensor, epochs)  # ``mark_dirty`` counts a write that was seen once more
             unknown = [
                 tensor
                 for tensor in structure.tensors(result)
@@ -93,6 +102,16 @@ class OpaqueCalls(Ledger):
                 edges = [edge._replace(path=(n,)) for n, old in enumerate(read) for edge in old]
                 info = FunctionInfo(name=name, role=Role.OP, is_opaque=True)
                 self.add_unseen(info, tuple(values), edges, unknown)
+        return result
+
+    def _pass_on(self, run: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """What hangs backward hooks of modules on their tensors returns them as new objects: that is no op."""
+        with internals.WithoutTorchFunction():
+            result = run(*args)
+            for given, tensor in zip(structure.tensors(args), structure.tensors(result), strict=False):
+                value = self.provenance.known(given)
+                if value is not None:
+                    self.provenance.also(tensor, value)
         return result
 
     def _transform_node(self, frame: FrameType) -> Node:

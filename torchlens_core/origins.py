@@ -199,7 +199,13 @@ class Origins:
             return None
         base = writers[-1]
         edges = [Edge(writer, (0,), certain=storage.is_exact) for writer in writers]
-        args: tuple[Any, ...] = (base, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
+        args: tuple[Any, ...] = (
+            base,
+            tensor.dtype,
+            tuple(tensor.shape),
+            tensor.stride(),
+            tensor.storage_offset(),
+        )
         if is_lazy_view(tensor):
             args += (tensor.is_conj(), tensor.is_neg())
         return self._ledger.add_unseen(ALIAS, args, edges, [tensor])
@@ -240,7 +246,9 @@ class Origins:
         parents = self.parents_in_graph(tensor)
         if not parents:
             return None
-        name = (internals.grad_fn_name(tensor) or "").rstrip("0123456789").removesuffix("Backward") or "opaque"
+        name = (internals.grad_fn_name(tensor) or "").rstrip("0123456789").removesuffix(
+            "Backward"
+        ) or "opaque"
         info = FunctionInfo(name=name, role=Role.OP, is_opaque=True)
         edges = [Edge(value, (n,)) for n, value in enumerate(parents)]
         return self._ledger.add_unseen(info, tuple(parents), edges, [tensor])

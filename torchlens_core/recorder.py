@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import redispatch_function
 
 from torchlens_core import internals, structure
-from torchlens_core.functions import FACTS, PASSED, FunctionInfo, Role, gives_memory
+from torchlens_core.functions import FACTS, FROM_OUTSIDE, PASSED, FunctionInfo, Role, gives_memory
 from torchlens_core.ledger import autocast_state
 from torchlens_core.memory import EVERYTHING, region_of
 from torchlens_core.nodes import (
@@ -154,7 +154,7 @@ class Recorder(OpaqueCalls):
             return self._call_inside(self._closed, func, info, args, kwargs)
         if self._transform is not None and internals.transform_depth() > self._depth:
             return self._call_inside(self._transform_node(frame), func, info, args, kwargs)
-        if info.role is Role.PASS:  # the first call of such a function
+        if info.role is Role.PASS or (info.name in FROM_OUTSIDE and _shows_memory(args)):
             return func(*args, **kwargs)
         if not info.is_recorded:
             return self._call_special(func, info, args, kwargs, frame)
@@ -176,6 +176,8 @@ class Recorder(OpaqueCalls):
         """Calls that are opened or closed, give memory away, or set flags."""
         if info.role is Role.CLOSED:
             return self._call_closed(func, info, args, kwargs, frame)
+        if info.role is Role.DUAL:
+            return self._call_inside(self._transform_node(frame), func, info, args, kwargs)
         if info.role is Role.FLAG:
             result = func(*args, **kwargs)
             value = self.provenance.recognised(args[0])
@@ -354,6 +356,11 @@ class Recorder(OpaqueCalls):
         if gives_memory(node.info):
             for value in reads:
                 self._give_away(value)
+
+
+def _shows_memory(args: tuple[Any, ...]) -> bool:
+    """Whether the first argument is an array of another library, whose memory a tensor may share."""
+    return bool(args) and not isinstance(args[0], Tensor | list | tuple | int | float | complex)
 
 
 def _share_memory(node: Node, targets: Sequence[Target]) -> bool:

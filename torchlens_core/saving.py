@@ -6,7 +6,9 @@ which saved values lie, those are replaced by clones. The clones stay in the aut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,27 +204,59 @@ class Saver:
             node.stale = node.stale | {value.slot}
         storage.saved = None
 
-    def settle(self, external: Iterable[Storage], written: Iterable[Storage]) -> None:
+    def settle(self, external: Iterable[Storage], written: Iterable[Storage], frames_gone: bool) -> None:
         """After the pass: free saved values from ``external`` memory, which others hold too.
 
         A value's version is that of when it was saved, so that a write which nobody saw shows when the
         value is looked at; in memory that was ``written`` by calls seen, which have spared the value, the
-        count begins anew.
+        count begins anew. If the pass has raised, its frames still hold tensors, and it cannot be told who else does.
         """
         if isinstance(self._which, Selection):
             for node in self._which.unwanted_of_tail():
                 self._forget(node)
-        for storage in external:
+        for storage in (*external, *(self._held_by_others() if frames_gone else ())):
             self.protect(storage)
         for storage in written:
             for value, saved in self._slots(storage):
                 self._note_version(value, saved)
+
+    def _held_by_others(self) -> list[Storage]:
+        """The memory of saved tensors that the user has kept too: on the model, in a list, in a global.
+
+        Nothing says so but the number of references; when this is asked, the frames of the pass are gone.
+        """
+        saved = [node.saved for node in self._nodes if node.saved is not None]
+        mine = Counter(id(kept) for values in saved for kept in values)
+        found = []
+        for node in self._nodes:
+            values = node.saved or ()
+            for slot in range(len(values)):
+                if references(values, slot) > mine[id(values[slot])]:
+                    found.append(node.values[slot].storage)
+        return found
 
     def _note_version(self, value: Value, saved: list[Any]) -> None:
         versions = self._nodes[value.node].versions
         kept = saved[value.slot]
         if versions is not None:
             versions[value.slot] = internals.version(kept) if isinstance(kept, Tensor) else None
+
+
+def _references(items: Sequence[Any], index: int) -> int:
+    return sys.getrefcount(items[index])
+
+
+#: What `_references` counts beside the references of others.
+_OWN_REFERENCES = _references([object()], 0) - 1
+
+
+def references(items: Sequence[Any], index: int) -> int:
+    """How many references to ``items[index]`` there are, that in ``items`` included.
+
+    >>> references([object()], 0)
+    1
+    """
+    return _references(items, index) - _OWN_REFERENCES
 
 
 def private_copies(tensors: list[Tensor]) -> list[Tensor]:

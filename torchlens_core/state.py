@@ -1,10 +1,16 @@
-"""What a forward pass may change besides its result, so that it can be put back: the model, its inputs, generators."""
+"""What a forward pass may change besides its result, so that it can be put back.
+
+The model with everything that its modules hold, the gradients of its parameters, arrays among the arguments,
+generators.
+"""
 
 from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator, Mapping
+import types
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,53 +18,125 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
-from torchlens_core import internals, origins, structure
+from torchlens_core import internals, structure
 from torchlens_core.compare import has_values
+from torchlens_core.memory import has_memory
 from torchlens_core.randomness import GeneratorState
 
-_CONTAINERS = (list, dict, set)
+#: Objects that hold nothing that a pass may change, or that are none of our business.
+_LEFT_ALONE = (
+    *(str, bytes, int, float, complex, bool, type(None), type, range, slice, types.ModuleType),
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.GeneratorType),
+    *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format, torch.jit.ScriptFunction),
+)
+#: Objects nested deeper than this are not looked at.
+_MAX_DEPTH = 12
 
 
-class ModelState:
-    """The buffers and attributes of a model at one moment.
+class Snapshot:
+    """The contents of a model, and of all that can be reached from it, at one moment.
 
-    Parameters are taken to be left alone by a forward pass; of one that is not, the recorder keeps the
-    first value, which `restore` is given.
+    Parameters are taken to be left alone by a forward pass; of one that is not, the recorder keeps the first
+    value, which `restore` is given.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._modules = [module for _, module in origins.walk(model)]
-        self._attributes = [dict(vars(module)) for module in self._modules]
-        self._contents = [
-            {name: copy.copy(value) for name, value in vars(module).items() if type(value) in _CONTAINERS}
-            for module in self._modules
-        ]
-        self._buffers = [
-            (tensor, tensor.detach().clone())
-            for module in self._modules
-            for tensor in internals.own_buffers(module).values()
-            if tensor is not None and not is_lazy(tensor)
-        ]
-        self._training = [module.training for module in self._modules]
+    def __init__(self, *roots: Any) -> None:
+        self._seen: dict[int, Any] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._parameters: list[Tensor] = []
+        #: Generators handed in or held, of torch.
+        self.generators: list[Generator] = []
+        for root in roots:
+            self._visit(root, 0)
 
     def restore(self, written: Mapping[int, Tensor]) -> None:
         """Put everything back; ``written`` has the first values of parameters that were written, by id."""
-        for module, attributes, contents in zip(
-            self._modules, self._attributes, self._contents, strict=True
-        ):
-            held = vars(module)
-            for name in held.keys() - attributes.keys():
-                del held[name]
-            held.update(attributes)
-            for name, content in contents.items():
-                _refill(attributes[name], content)
         with torch.no_grad(), internals.without_dispatch_modes():
-            for tensor, value in self._buffers:
-                _put_back(tensor, value)
-            for module in self._modules:
-                for parameter in internals.own_parameters(module).values():
-                    if parameter is not None and id(parameter) in written:
-                        _put_back(parameter, written[id(parameter)])
+            for undo in reversed(self._undo):
+                undo()
+            for parameter in self._parameters:
+                if id(parameter) in written:
+                    _put_back(parameter, written[id(parameter)])
+
+    def _visit(self, thing: Any, depth: int) -> None:
+        if isinstance(thing, _LEFT_ALONE) or id(thing) in self._seen or depth > _MAX_DEPTH:
+            return
+        self._seen[id(thing)] = thing
+        if isinstance(thing, Tensor):
+            self._keep_tensor(thing)
+        elif isinstance(thing, Generator):
+            self.generators.append(thing)
+        elif isinstance(thing, np.ndarray):
+            self._undo.append(_refiller(thing, thing.copy()))
+        elif isinstance(thing, random.Random):
+            self._undo.append(_caller(thing.setstate, thing.getstate()))
+        elif isinstance(thing, np.random.RandomState):
+            self._undo.append(_caller(thing.set_state, thing.get_state()))
+        elif isinstance(thing, np.random.Generator):
+            bits, state = thing.bit_generator, copy.deepcopy(thing.bit_generator.state)
+            self._undo.append(lambda: setattr(bits, "state", state))
+        else:
+            self._keep_container(thing, depth)
+
+    def _keep_tensor(self, tensor: Tensor) -> None:
+        if is_lazy(tensor):
+            return
+        if isinstance(tensor, nn.Parameter):
+            self._parameters.append(tensor)
+        elif has_values(tensor) and has_memory(tensor):
+            value = tensor.detach().clone()
+            self._undo.append(lambda: _put_back(tensor, value))
+        if tensor.is_leaf and tensor.requires_grad:
+            gradient = tensor.grad
+            self._undo.append(lambda: setattr(tensor, "grad", gradient))
+            if gradient is not None:
+                self._visit(gradient, _MAX_DEPTH)
+
+    def _keep_container(self, thing: Any, depth: int) -> None:
+        if isinstance(thing, list | deque | set | dict):
+            content = copy.copy(thing)
+            self._undo.append(lambda: _refill(thing, content))
+        for child in thing.values() if isinstance(thing, dict) else _items(thing):
+            self._visit(child, depth + 1)
+        held = getattr(thing, "__dict__", None)
+        if isinstance(thing, torch.jit.ScriptModule):
+            for tensor in (*thing.parameters(), *thing.buffers()):
+                self._visit(tensor, depth)
+        elif isinstance(held, dict):
+            attributes = dict(held)
+            self._undo.append(lambda: _refill(held, attributes))
+            for child in attributes.values():
+                self._visit(child, depth + (not isinstance(thing, nn.Module)))
+
+
+def _items(thing: Any) -> Any:
+    return list(thing) if isinstance(thing, list | tuple | deque | set | frozenset) else ()
+
+
+def _refill(container: Any, content: Any) -> None:
+    container.clear()
+    container.update(content) if isinstance(container, dict | set) else container.extend(content)
+
+
+def _refiller(array: np.ndarray[Any, Any], content: np.ndarray[Any, Any]) -> Callable[[], None]:
+    def refill() -> None:
+        if array.flags.writeable:
+            array[...] = content
+
+    return refill
+
+
+def _caller(function: Callable[[Any], Any], argument: Any) -> Callable[[], None]:
+    return lambda: function(argument)
+
+
+def _put_back(tensor: Tensor, value: Tensor) -> None:
+    if not has_values(tensor):
+        return
+    if tensor.shape != value.shape or tensor.dtype != value.dtype or not has_memory(tensor):
+        tensor.data = value.clone()
+    elif not torch.equal(tensor, value):
+        tensor.data.copy_(value)
 
 
 _new_buffer: Any = UninitializedBuffer
@@ -74,39 +152,18 @@ def copy_of_lazy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, waiting)
 
 
-def _refill(container: Any, content: Any) -> None:
-    if container != content if not _holds_tensors(content) else True:
-        container.clear()
-        container.extend(content) if isinstance(container, list) else container.update(content)
-
-
-def _holds_tensors(content: Any) -> bool:
-    items = content.values() if isinstance(content, dict) else content
-    return any(isinstance(item, (Tensor, *_CONTAINERS)) for item in items)
-
-
-def _put_back(tensor: Tensor, value: Tensor) -> None:
-    if not has_values(tensor):
-        return
-    if tensor.shape != value.shape or tensor.dtype != value.dtype:
-        tensor.data = value.clone()
-    elif not torch.equal(tensor, value):
-        tensor.data.copy_(value)
-
-
 class Generators:
     """The state of every generator that a pass may draw from: torch, Python, numpy, and those handed in."""
 
-    def __init__(self, *holders: Any) -> None:
+    def __init__(self, handed_in: Sequence[Generator] = ()) -> None:
         self._python = random.getstate()
         self._numpy = np.random.get_state()
         self._torch = [GeneratorState.of(None, torch.device("cpu"))]
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             for index in range(torch.cuda.device_count()):
                 self._torch.append(GeneratorState.of(None, torch.device("cuda", index)))
-        for holder in holders:
-            for generator in _generators_in(holder, set(), 0):
-                self._torch.append(GeneratorState.of(generator, generator.device))
+        for generator in handed_in:
+            self._torch.append(GeneratorState.of(generator, generator.device))
 
     def restore(self) -> None:
         """Put them all back."""
@@ -133,18 +190,6 @@ class Generators:
             for mine, other in zip(self._torch, later._torch, strict=True)
             if not torch.equal(mine.state, other.state)
         ]
-
-
-def _generators_in(holder: Any, seen: set[int], depth: int) -> Iterator[Generator]:
-    if isinstance(holder, Generator):
-        yield holder
-    elif isinstance(holder, nn.Module):
-        for _, module in origins.walk(holder):
-            yield from (value for value in vars(module).values() if isinstance(value, Generator))
-    elif isinstance(holder, list | tuple | dict) and depth < 8 and id(holder) not in seen:
-        seen.add(id(holder))
-        for item in holder.values() if isinstance(holder, dict) else holder:
-            yield from _generators_in(item, seen, depth + 1)
 
 
 def fresh_copy(arguments: Any) -> Any:

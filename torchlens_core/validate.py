@@ -30,7 +30,7 @@ from torchlens_core.nodes import ESCAPE, OP, OUTPUT, PARAMETER, Node
 from torchlens_core.replay import Replay, is_given
 from torchlens_core.report import CheckResult, Finding, ValidationReport
 from torchlens_core.saving import SavingOptions
-from torchlens_core.state import Generators, ModelState, copy_of_lazy, fresh_copy
+from torchlens_core.state import Generators, Snapshot, copy_of_lazy, fresh_copy
 from torchlens_core.trace import trace
 
 #: Inner ops whose ancestors are replayed alone.
@@ -92,6 +92,10 @@ def validate_model_activations(
 
 def _check_names(checks: Iterable[str] | None) -> list[str]:
     names = list(CHECKS) if checks is None else [checks] if isinstance(checks, str) else list(checks)
+    if not names:
+        raise ArgumentError(
+            f"checks is empty. Expected some of {', '.join(map(repr, CHECKS))}, or None for all."
+        )
     for name in names:
         if name not in CHECKS:
             near = nearest(str(name), CHECKS)
@@ -141,13 +145,13 @@ class Trial:
     grad: bool | None
     seed: int | None
     _is_lazy: bool = field(init=False)
-    _state: ModelState = field(init=False)
+    _state: Snapshot = field(init=False)
     _generators: Generators = field(init=False)
 
     def __post_init__(self) -> None:
         self._is_lazy = any(is_lazy(parameter) for parameter in self.model.parameters())
-        self._state = ModelState(self.model)
-        self._generators = Generators(self.model, list(self.args), self.kwargs)
+        self._state = Snapshot(self.model, self.args, self.kwargs)
+        self._generators = Generators(self._state.generators)
 
     def restore(self) -> None:
         """Model and generators as they were at the start."""
@@ -193,7 +197,7 @@ class Trial:
         return _Seeded(self.seed)
 
     def _run(self, model: nn.Module, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
-        generators = Generators(self.model, list(self.args), self.kwargs)
+        generators = Generators(self._state.generators)
         leaves = structure.leaves(result)
         results = [(structure.show("output", path), tensor.detach().clone()) for path, tensor in leaves]
         buffers = [(name, buffer.detach().clone()) for name, buffer in model.named_buffers()]

@@ -50,7 +50,6 @@ class WriteRule:
         return self.targets(args, kwargs)
 
 
-
 # -- what is written -------------------------------------------------------------------------------
 
 #: In-place functions that do not read what they change.
@@ -200,13 +199,20 @@ def write_rule(function: Any, name: str) -> WriteRule | None:
     if name.endswith("_") and not name.endswith("__"):
         return _in_place(raw_name(function), name in _OVERWRITING)
     if isinstance(function, FunctionType):
-        parameters = list(inspect.signature(function).parameters)
+        parameters = _parameters(function)
         if name in COLLECTIVES:
             found = [(parameters.index(n), n) for n in COLLECTIVES[name] if n in parameters]
             return _named(found)
         return _flagged(parameters.index("inplace")) if "inplace" in parameters else None
     packet = getattr(torch.ops.aten, name, None)
     return _schema_rule(_schemas(packet), False) if packet is not None else None
+
+
+def _parameters(function: FunctionType) -> list[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except ValueError:  # some of torch's carry a signature of another kind
+        return []
 
 
 _EMBEDDING = (_renormed(False), _renormed(True))
@@ -251,5 +257,3 @@ def _written_parameters(schemas: Sequence[Any]) -> list[tuple[int, str]]:
         if argument.alias_info is not None and argument.alias_info.is_write and not argument.is_out
     }
     return sorted(written)
-
-
