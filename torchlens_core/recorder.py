@@ -159,6 +159,8 @@ class Recorder(OpaqueCalls):
         if not info.is_recorded:
             return self._call_special(func, info, args, kwargs, frame)
         try:
+            if info.name in ("backward", "set_grad"):
+                return self._call_for_gradients(func, info, args, kwargs, frame)
             return self._call_recorded(func, info, args, kwargs, frame)
         except InsideTransform:
             return self._call_inside(self._transform_node(frame), func, info, args, kwargs)
@@ -227,9 +229,52 @@ class Recorder(OpaqueCalls):
             returned = structure.tensors(result)
             if returned or targets:
                 self._after(node, returned, reads, targets, frame)
-            elif info.role is Role.ESCAPE or info.name == "backward":
+            elif info.role is Role.ESCAPE:
                 self._note_escape(node, result, reads, frame)
         return result
+
+    def _call_for_gradients(
+        self,
+        func: Any,
+        info: FunctionInfo,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        frame: FrameType,
+    ) -> Any:
+        """A backward pass, or ``t.grad = g``: gradients read later come from it, and from those before it.
+
+        A backward pass adds to the gradients that are there, in place.
+        """
+        node = Node(info, -1)
+        with self._shield():
+            reads, _ = self._before(node, args, kwargs, ())
+            held = self._known_gradients() if info.name == "backward" else []
+            for value in held:
+                self.saver.protect(value.storage)
+            old = [self.provenance.edges_of(value, ("grad", n)) for n, value in enumerate(held)]
+            versions = [_version_of(value) for value in held]
+        result = func(*args, **kwargs)
+        with self._shield():
+            grown = [n for n, value in enumerate(held) if _version_of(value) != versions[n]]
+            tensors = [tensor for n in grown if (tensor := held[n].ref()) is not None]
+            node.special_edges = [*node.edges, *(edge for n in grown for edge in old[n])]
+            if self._backward is not None:
+                node.special_edges.append(Edge(self._backward, ("backward",)))
+            self._locate(node, reads, frame)
+            if tensors:
+                targets = [Target(tensor, overwritten=False) for tensor in tensors]
+                self.saver.take(node, self.provenance.note_results(node, [], targets))
+            else:
+                node.kind = ESCAPE
+            if reads and (tensor := reads[0].ref()) is not None:
+                self._backward = Value(node.index, tensor, reads[0].storage, len(node.values))
+        return result
+
+    def _known_gradients(self) -> list[Value]:
+        """The gradients of leaves that have been looked at: a backward pass may add to them."""
+        leaves = (tensor for _, tensor in self.provenance.alive() if tensor.is_leaf and tensor.requires_grad)
+        found = (self.provenance.recognised(leaf.grad) for leaf in leaves if leaf.grad is not None)
+        return [value for value in found if value is not None]
 
     def _before(
         self,
@@ -346,13 +391,10 @@ class Recorder(OpaqueCalls):
         return [GeneratorState.of(kwargs.get("generator"), device)]
 
     def _note_escape(self, node: Node, result: Any, reads: list[Value], frame: FrameType) -> None:
-        """A value went to Python; a backward pass is noted in the same way, since it ends in ``.grad``."""
+        """A value went to Python."""
         node.kind = ESCAPE
         node.result = copy.deepcopy(result) if type(result) in _KEPT_ESCAPES else None
         self._locate(node, reads, frame)
-        tensor = reads[0].ref() if reads else None
-        if node.info.name == "backward" and tensor is not None:
-            self._backward = Value(node.index, tensor, reads[0].storage)
         if gives_memory(node.info):
             for value in reads:
                 self._give_away(value)

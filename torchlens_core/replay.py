@@ -19,6 +19,7 @@ from torch import Tensor
 
 from torchlens_core import internals, structure
 from torchlens_core.errors import ReplayError
+from torchlens_core.functions import GRADIENTS
 from torchlens_core.history import ModelHistory
 from torchlens_core.ledger import autocast_state
 from torchlens_core.nodes import (
@@ -59,6 +60,7 @@ class Replay:
         self._memory: dict[tuple[int, int], Any] = {}
         self._unread: set[int] = set()
         self._shared: dict[int, torch.UntypedStorage] = {}
+        self._has_gradients = any(node.info.name in GRADIENTS for node in self._nodes)
         self._chosen = self._closure(list(wanted)) if wanted is not None else None
         self._last_use = self._last_uses()
 
@@ -96,7 +98,9 @@ class Replay:
     def _needed(node: Node) -> list[Value]:
         """What ``node`` must be handed: its arguments, and what an opaque op owns and writes."""
         given = [value for _, value in values_in(node.args, node.kwargs)]
-        return [*given, *(edge.origin for edge in node.edges)] if node.is_opaque else given
+        if node.is_opaque or node.info.name in GRADIENTS:  # a backward pass writes what it is not handed
+            given += [edge.origin for edge in node.edges if edge.path != ("backward",)]
+        return given
 
     def _last_uses(self) -> dict[int, list[tuple[int, int]]]:
         """By node: the values that nobody needs after it."""
@@ -137,7 +141,7 @@ class Replay:
         """``requires_grad_`` is no op, but a backward pass inside the forward pass depends on it."""
         for slot, value in enumerate(node.values):
             tensor = self._memory.get((node.index, slot))
-            if value.is_view or not value.requires_grad:
+            if not value.requires_grad or node.grad_fn is not None:  # only leaves are given it
                 continue
             if isinstance(tensor, Tensor) and not tensor.requires_grad:
                 if tensor.is_leaf and not tensor.is_inference():
@@ -159,12 +163,21 @@ class Replay:
             return self._shared_source(node, value)
         if kept is None:
             if node.kind is PARAMETER and node.tensor is not None:
-                return node.tensor
+                return self._parameter(node.tensor)
             raise ReplayError(f"the value of {node.address or node.kind} was not kept")
         tensor: Tensor = kept.detach().clone()
         if value.requires_grad and not tensor.requires_grad:
             tensor.requires_grad_()
         return tensor
+
+    def _parameter(self, parameter: Tensor) -> Tensor:
+        """A parameter, or a twin of it if the pass computes gradients, which are not to be the user's."""
+        if not self._has_gradients:
+            return parameter
+        twin = parameter.detach().requires_grad_(parameter.requires_grad)
+        if parameter.is_leaf and parameter.grad is not None:
+            twin.grad = parameter.grad.detach().clone()
+        return twin
 
     def _shared_source(self, node: Node, value: Value) -> Tensor:
         """A source that shares memory with others, in memory that is shared likewise."""
@@ -220,7 +233,7 @@ class Replay:
         raise ReplayError(f"{node.info.name} wrote a tensor that is none of its arguments")
 
     def _run_escape(self, node: Node, witness: Witness) -> None:
-        if node.info.name == "backward":
+        if node.info.name in GRADIENTS:
             self._result(node)
         elif node.result is not None and not any(
             value.node in self._unread for _, value in values_in(node.args, node.kwargs)

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from torchlens_core.compare import EXACT, Difference, Tolerance, default_tolerance, difference, has_values, plain
+from torchlens_core.compare import (
+    EXACT,
+    Difference,
+    Tolerance,
+    default_tolerance,
+    difference,
+    has_values,
+    plain,
+)
 
 inf, nan = float("inf"), float("nan")
 
@@ -56,7 +64,12 @@ def test_a_tensor_is_like_its_clone(kind):
         ),
         (t(1.0, nan), t(1.0, 2.0), "nan at [1]", "2.0 at [1]; 1 of 2 elements differ, by inf at most"),
         pytest.param(
-            *(t(1.0, inf), t(1.0, -inf), "inf at [1]", "-inf at [1]; 1 of 2 elements differ, by inf at most"),
+            *(
+                t(1.0, inf),
+                t(1.0, -inf),
+                "inf at [1]",
+                "-inf at [1]; 1 of 2 elements differ, by inf at most",
+            ),
             marks=pytest.mark.xfail(strict=True, reason="nan_to_num makes 1.8e+308 of infinity too"),
         ),
         (torch.tensor(1.0), torch.tensor(3.0), "1.0", "3.0; 1 of 1 elements differ, by 2 at most"),

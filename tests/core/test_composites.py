@@ -88,7 +88,9 @@ class Steps:
 
     def of_children(self, node: ast.AST) -> int:
         kinds = ast.expr | ast.comprehension | ast.keyword
-        return sum(self.of_expression(child) for child in ast.iter_child_nodes(node) if isinstance(child, kinds))
+        return sum(
+            self.of_expression(child) for child in ast.iter_child_nodes(node) if isinstance(child, kinds)
+        )
 
     def of_expression(self, node: ast.AST) -> int:
         if isinstance(node, ast.IfExp):
@@ -116,7 +118,9 @@ class Steps:
         """What a dotted name stands for."""
         if isinstance(node, ast.Name):
             return self.globals.get(node.id)
-        return getattr(self.target(node.value), node.attr, None) if isinstance(node, ast.Attribute) else None
+        return (
+            getattr(self.target(node.value), node.attr, None) if isinstance(node, ast.Attribute) else None
+        )
 
     @staticmethod
     def computes(target) -> bool:
@@ -166,26 +170,26 @@ def test_the_table_opens_nothing_that_computes_once():
     assert {public_name(f) for f in OPENED if steps(f) < 1} == set()
 
 
-def _several(input: Tensor, flag: bool) -> Tensor:
+def _several(x: Tensor, flag: bool) -> Tensor:
     if flag:
-        input = input.exp()
-    return torch.log(input) + 1
+        x = x.exp()
+    return torch.log(x) + 1
 
 
-def _either(input: Tensor, inplace: bool) -> Tensor:
-    if torch.overrides.has_torch_function_unary(input):
-        return torch.overrides.handle_torch_function(_either, (input,), input.exp().log(), inplace=inplace)
-    if input.dim() > 3:
-        raise ValueError(f"{input.exp().log()}")
+def _either(x: Tensor, inplace: bool) -> Tensor:
+    if torch.overrides.has_torch_function_unary(x):
+        return torch.overrides.handle_torch_function(_either, (x,), x.exp().log(), inplace=inplace)
+    if x.dim() > 3:
+        raise ValueError(f"{x.exp().log()}")
     if inplace:
-        return torch.relu_(input)
-    return torch.relu(input)
+        return torch.relu_(x)
+    return torch.relu(x)
 
 
-def _looped(input: Tensor) -> Tensor:
+def _looped(x: Tensor) -> Tensor:
     for _ in range(3):
-        input = torch.sin(input)
-    return input
+        x = torch.sin(x)
+    return x
 
 
 @pytest.mark.parametrize(("function", "count"), [(_several, 3), (_either, 1), (_looped, 2)])

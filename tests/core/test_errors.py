@@ -7,7 +7,9 @@ from torchlens_core import errors
 
 
 def _tree():
-    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    return [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
+    ]
 
 
 def test_one_tree():

@@ -24,6 +24,8 @@ OF_OBJECTS = {
     "_modules": nn.Identity,
     "_parameters": nn.Identity,
     "_buffers": nn.Identity,
+    "_forward_pre_hooks": nn.Identity,
+    "_current_level": lambda: torch.autograd.forward_ad,
     "_set_stance": lambda: importlib.import_module("torch._dynamo.eval_frame"),
 }
 
@@ -123,7 +125,11 @@ def test_views_share_a_storage_key():
 
 @pytest.mark.parametrize(
     "tensor",
-    [lambda: torch.eye(2).to_sparse(), lambda: torch.eye(2).to_sparse_csr(), lambda: nn.LazyLinear(2).weight],
+    [
+        lambda: torch.eye(2).to_sparse(),
+        lambda: torch.eye(2).to_sparse_csr(),
+        lambda: nn.LazyLinear(2).weight,
+    ],
     ids=["sparse", "csr", "lazy"],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -236,13 +242,24 @@ def test_tensors_of_transforms():
     assert internals.transform_depth() == 0
 
 
+def test_levels_of_forward_mode_count_as_transforms():
+    with torch.autograd.forward_ad.dual_level():
+        assert internals.transform_depth() == 1
+    assert internals.transform_depth() == 0
+
+
 # -- higher-order ops, TorchScript -------------------------------------------------------------------
 
 
 def test_dense_flex_attention():
     module = importlib.import_module("torch._higher_order_ops.flex_attention")
     assert callable(module.sdpa_dense)
-    assert list(inspect.signature(module.sdpa_dense).parameters)[:4] == ["query", "key", "value", "score_mod"]
+    assert list(inspect.signature(module.sdpa_dense).parameters)[:4] == [
+        "query",
+        "key",
+        "value",
+        "score_mod",
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
@@ -251,6 +268,21 @@ def test_script_callables():
     assert isinstance(scripted, internals.script_callables())
     assert len(internals.script_callables()) == 2
     assert all("__call__" in dir(kind) for kind in internals.script_callables())
+
+
+def _scripts_writing(x):
+    return (x * 2).add_(1)
+
+
+def _scripts_plain(x):
+    return x * 2 + 1
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_script_code_that_writes():
+    traced = [torch.jit.trace(f, torch.zeros(1)) for f in (_scripts_writing, _scripts_plain)]
+    assert [internals.script_writes(one) for one in traced] == [True, False]
+    assert internals.script_writes(object())
 
 
 # -- what no mode sees -------------------------------------------------------------------------------
@@ -390,6 +422,59 @@ def test_the_frame_that_calls_forward():
     hooked.register_forward_hook(lambda *_: None)
     callers = [hooked()]
     assert callers[0].co_qualname.startswith(internals.MODULE_CALL_IMPL.co_qualname)
+
+
+def test_what_stands_between_a_call_and_forward():
+    class Called(nn.Identity):
+        def __call__(self, x):
+            return x
+
+    assert not internals.changes_arguments(nn.Identity())
+    assert internals.changes_arguments(Called())
+    hooked = nn.Identity()
+    handle = hooked.register_forward_pre_hook(lambda module, args: None)
+    assert internals.changes_arguments(hooked)
+    handle.remove()
+    assert not internals.changes_arguments(hooked)
+    everywhere = nn.modules.module.register_module_forward_pre_hook(lambda module, args: None)
+    assert internals.changes_arguments(hooked)
+    everywhere.remove()
+    assert not internals.changes_arguments(hooked)
+
+
+def test_backward_hooks_of_modules_hang_on_one_function():
+    model, applied = nn.Identity(), []
+    model.register_full_backward_hook(lambda *_: None)
+    with pytest.MonkeyPatch.context() as patch:
+        apply = torch.autograd.Function.apply.__func__
+        noting = classmethod(lambda cls, *args: (applied.append(cls.__name__), apply(cls, *args))[1])
+        patch.setattr(torch.autograd.Function, "apply", noting)
+        model(torch.rand(1, requires_grad=True))
+    assert set(applied) == {internals.BACKWARD_HOOKS}
+
+
+def test_autograd_nodes_and_their_names():
+    x = torch.rand(2, requires_grad=True)
+    assert internals.grad_fn_name(x * 2) == "MulBackward0"
+    assert internals.grad_fn_of(x) is internals.grad_fn_name(x) is None
+
+
+def test_autograd_will_not_tell_of_some_views():
+    base = torch.rand(2, requires_grad=True) * 1
+    with torch.no_grad():
+        view = base.view(2)
+    base.mul_(2)
+    with pytest.raises(RuntimeError, match="no_grad"):
+        _ = view.grad_fn
+    assert internals.grad_fn_of(view) is internals.grad_fn_name(view) is None
+
+
+def test_a_negated_view_shares_its_memory():
+    x = torch.ones(2)
+    view = internals.negated_view(x)
+    x.mul_(3)
+    assert view.tolist() == [-3, -3]
+    assert view.is_neg()
 
 
 def test_autograd_parents():

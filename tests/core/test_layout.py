@@ -15,8 +15,8 @@ from torchlens_core.functions import FACTS, Role
 
 #: Each module imports only from those above it.
 LADDER = """
-    errors internals specs structure sites memory randomness composites functions nodes places selection
-    saving provenance origins intercept ledger opaque recorder recording graph printed entry entries lookup
+    errors internals specs structure sites memory randomness composites names writes functions nodes places
+    selection saving provenance origins intercept ledger opaque recorder recording graph printed entry entries lookup
     history assemble inputs draw.engines draw.worker draw.boxes draw.dot draw.display draw trace compare
     state replay report validate __init__
 """.split()
@@ -30,7 +30,7 @@ PUBLIC_UNDERSCORES = {"_fields", "_replace", "_make", "_getframe"}
 #: What entries know of themselves, read by the modules that look things up in them and print them.
 SHARED = {"_node", "_history"}
 #: Private names of torch outside internals.py, to be moved there one day: file and name.
-EXCEPTIONS = {("entry", "_schema"), ("functions", "_schema"), ("functions", "_name")}
+EXCEPTIONS = {("entry", "_schema"), ("writes", "_schema"), ("names", "_schema"), ("names", "_name")}
 #: Runs in a process of its own, which imports nothing else.
 IMPORTS_INSIDE = {"draw.worker"}
 
@@ -86,7 +86,9 @@ def private_names(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) != "self":
             asked.add(node.attr)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ASKING:
-            asked |= {a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
+            asked |= {
+                a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            }
     paths = {part for full in imported(tree) for part in full.split(".")}
     names = (asked - own_names(tree) - SHARED) | paths
     return {name for name in names if name[:1] == "_" and name[:2] != "__"} - PUBLIC_UNDERSCORES

@@ -288,7 +288,7 @@ def test_overwritten_activation_is_printed_as_such():
     assert printed[2].startswith("\t\t'The activation of add_1_2:1 (:add) was overwritten after the pass")
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
 def test_opaque_op():
     scripted = torch.jit.script(nn.ReLU())
     printed = printed_of(lambda x: scripted(x) * 1, torch.zeros(2), key=1)

@@ -27,9 +27,7 @@ def result(*findings: tl.Finding, notes: tuple[str, ...] = ()) -> CheckResult:
 
 
 def report(*checks: CheckResult) -> tl.ValidationReport:
-    return tl.ValidationReport(
-        model_name="Net", checks=checks, covered={"ops": 2, "edges": 3}, seconds=0.5
-    )
+    return tl.ValidationReport(model_name="Net", checks=checks, covered={"ops": 2, "edges": 3}, seconds=0.5)
 
 
 def test_true_when_nothing_was_found():

@@ -60,7 +60,13 @@ def test_specs_are_values():
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KB"), (5 * 1024**3, "5.0 GB"), (3000 * 1024**4, "3000.0 TB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KB"),
+        (5 * 1024**3, "5.0 GB"),
+        (3000 * 1024**4, "3000.0 TB"),
+    ],
 )
 def test_human_bytes(count, text):
     assert human_bytes(count) == text

@@ -306,17 +306,65 @@ def test_attached_activations_lead_back(net, x):
     assert torch.allclose(traced, net.fc.weight.grad)
 
 
+@pytest.mark.xfail(
+    strict=True, reason="what autograd holds too is taken to be held by the user, and is cloned off the way"
+)
+def test_output_leads_back_to_activations(net, x):
+    """What Grad-CAM needs: the gradient of a result in an activation."""
+    history = tl.log_forward_pass(net, x)
+    wanted = [op.tensor_contents for op in history.ops if op.output_descendents]
+    result = history["output_1"].tensor_contents.sum()
+    assert None not in torch.autograd.grad(result, wanted[:-1], allow_unused=True)
+
+
+@pytest.mark.xfail(strict=True, reason="as above; and a view holds its base", raises=AssertionError)
+@pytest.mark.parametrize("grad", [True, False])
+def test_nothing_is_copied_without_need(grad):
+    """A model that writes nothing in place, and whose values nobody keeps."""
+    made: list[int] = []
+
+    class Pure(nn.Module):
+        def forward(self, x):
+            x = torch.relu(x * 2)
+            made.append(x.data_ptr())
+            y = x.view(-1)[1:]
+            return (y * y).sum()
+
+    with torch.set_grad_enabled(grad):
+        history = tl.log_forward_pass(Pure(), torch.rand(2, 5, requires_grad=True))
+    assert history["relu"].tensor_contents.data_ptr() == made[0]
+
+
+def test_what_the_model_keeps_is_copied():
+    """The control of the test above: the model may change what it holds."""
+
+    class Keeping(nn.Module):
+        def forward(self, x):
+            self.kept = torch.relu(x)
+            return self.kept.sum()
+
+    model = Keeping()
+    history = tl.log_forward_pass(model, torch.rand(2, 5))
+    before = history["relu"].tensor_contents.clone()
+    model.kept.zero_()
+    assert torch.equal(history["relu"].tensor_contents, before)
+
+
 class TestGradients:
     def test_saved(self, net, x):
+        """They are those that the chain rule gives, spelled out."""
         history = tl.log_forward_pass(net, x, save_gradients=True)
         assert all(op.grad_contents is None for op in history)
-        output = history["output_1"].tensor_contents
-        kept = [op for op in history if op.layer_label != "input_1"]
-        wanted = [op.tensor_contents for op in kept]
-        expected = torch.autograd.grad(output.sum(), wanted, retain_graph=True)
-        output.sum().backward()
-        for op, gradient in zip(kept, expected, strict=True):
-            assert torch.equal(op.grad_contents, gradient), op.layer_label
+        history["output_1"].tensor_contents.sum().backward()
+        value = {op.layer_label: op.tensor_contents.detach() for op in history}
+        expected = {"output_1": torch.ones(2, 5), "add_1_5": torch.ones(2, 5), "tanh_1_4": torch.ones(2, 5)}
+        step = 1 - value["tanh_1_4"] ** 2
+        for label in ("linear_2_3:3", "linear_2_3:2", "linear_2_3:1", "relu_1_2"):
+            expected[label] = step
+            step = step @ net.fc.weight.detach()
+        expected["linear_1_1"] = expected["relu_1_2"] * (value["linear_1_1"] > 0)
+        for label, gradient in expected.items():
+            assert torch.allclose(history[label].grad_contents, gradient), label
         assert history["input_1"].grad_contents is None
 
     def test_of_the_input_if_it_wants_one(self, net, x):
@@ -355,7 +403,7 @@ class Drawing(nn.Module):
 
 
 def generators() -> tuple:
-    return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()
+    return torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state()[1:3])
 
 
 def test_seed_gives_the_same_pass():
@@ -459,7 +507,7 @@ def test_failed_pass_leaves_model_and_generators_as_an_untraced_one():
 
 
 def test_partial_history_of_a_failed_op():
-    with pytest.raises(RuntimeError, match="mat1 and mat2|size mismatch") as caught:
+    with pytest.raises(RuntimeError, match="mat1 and mat2") as caught:
         tl.log_forward_pass(Failing(), torch.rand(3))
     history = caught.value.partial_history
     assert history.layer_labels == [
