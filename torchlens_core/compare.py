@@ -59,7 +59,12 @@ def difference(expected: Any, got: Any, tolerance: Tolerance | None = EXACT) -> 
     2.5 at [1]; 1 of 2 elements differ, by 0.5 at most
     """
     if not isinstance(expected, Tensor) or not isinstance(got, Tensor):
-        return None if _same_objects(expected, got) else Difference(repr(expected), repr(got))
+        is_same = (
+            not isinstance(expected, Tensor)
+            and not isinstance(got, Tensor)
+            and _same_objects(expected, got)
+        )
+        return None if is_same else Difference(repr(expected), repr(got))
     specs = str(TensorSpec.of(expected)), str(TensorSpec.of(got))
     if specs[0] != specs[1] and not (expected.is_nested and got.is_nested):  # ragged sizes have no names
         return Difference(*specs)
@@ -106,7 +111,7 @@ def _difference(expected: Tensor, got: Tensor, tolerance: Tolerance) -> Differen
         return None
     wrong = ~same
     wide = torch.complex128 if expected.is_complex() else torch.float64
-    distance = (expected.to(wide) - got.to(wide)).abs().nan_to_num(nan=float("inf"))
+    distance = (expected.to(wide) - got.to(wide)).abs().nan_to_num(nan=float("inf"), posinf=float("inf"))
     worst = torch.where(wrong, distance, torch.zeros_like(distance)).flatten().argmax()
     index = [int(i) for i in torch.unravel_index(worst, expected.shape)] if expected.dim() else []
     at = f" at {index}" if index else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torchlens_core import printed
 from torchlens_core.entry import Entry
-from torchlens_core.errors import AmbiguousLayerError
+from torchlens_core.errors import AmbiguousLayerError, LayerIndexError
 from torchlens_core.nodes import PARAMETER, Call, Edge
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ class Op(Entry):
     def sibling_layers(self) -> list[str]:
         """Labels of the entries that share a parent with it."""
         graph, index = self._history.graph, self._node.index
-        shared = {child for parent in graph.parents[index] for child in graph.children[parent]}
+        nodes = self._history.recording.nodes
+        parents = (parent for parent in graph.parents[index] if nodes[parent].kind is not PARAMETER)
+        shared = {child for parent in parents for child in graph.children[parent]}
         return self._history.labels(sorted(shared - {index}))
 
     @property
@@ -251,8 +253,16 @@ class Layer:
     def __len__(self) -> int:
         return len(self.passes)
 
+    def __iter__(self) -> Iterator[Op]:
+        return iter(self.passes)
+
     def __getitem__(self, number: int) -> Op:
-        """Pass ``number``, from 1; from the end if negative."""
+        """Pass ``number``, from 1; from the end if negative. Raises `LayerIndexError` if there is none."""
+        if not 1 <= abs(number) <= len(self.passes):
+            raise LayerIndexError(
+                f"{self.label} has no pass {number}: it ran {len(self.passes)} times. "
+                f"Passes are counted from 1, or from the end by -1 and so on."
+            )
         return self.passes[number - 1 if number > 0 else number]
 
     def __getattr__(self, name: str) -> Any:

@@ -66,15 +66,14 @@ class ModelHistory:
         return [Op(self, node) for node in self.recording.nodes if node.kind in kinds]
 
     @property
+    def _entries(self) -> list[Op]:
+        return [Op(self, self.recording.nodes[index]) for index in self.recording.entries]
+
+    @property
     def layer_list(self) -> list[Op]:
         """The entries, in the order in which they came; only saved ones if unsaved ones are not kept."""
         keeps = self.recording.keeps_unsaved
-        nodes = self.recording.nodes
-        return [
-            Op(self, nodes[index])
-            for index in self.recording.entries
-            if keeps or nodes[index].saved is not None
-        ]
+        return [op for op in self._entries if keeps or op.has_saved_activations]
 
     @property
     def ops(self) -> list[Op]:
@@ -254,8 +253,8 @@ class ModelHistory:
 
     @property
     def num_tensors_total(self) -> int:
-        """Number of tensors of all entries."""
-        return sum(len(op.specs) for op in self.layer_list)
+        """Number of tensors of all entries, listed or not."""
+        return sum(len(op.specs) for op in self._entries)
 
     @property
     def num_tensors_saved(self) -> int:
@@ -264,8 +263,8 @@ class ModelHistory:
 
     @property
     def tensor_fsize_total(self) -> int:
-        """Bytes of the tensors of all entries."""
-        return sum(op.tensor_fsize for op in self.layer_list)
+        """Bytes of the tensors of all entries, listed or not."""
+        return sum(op.tensor_fsize for op in self._entries)
 
     @property
     def tensor_fsize_total_nice(self) -> str:

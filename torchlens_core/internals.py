@@ -76,6 +76,11 @@ def versions(values: list[Any]) -> list[int | None]:
         return [version(value) if isinstance(value, Tensor) else None for value in values]
 
 
+def is_held_by_torch(tensor: Tensor) -> bool:
+    """Whether C++ holds ``tensor`` too, for autograd or as the base of a view: that counts as one reference."""
+    return tensor._use_count() > 1
+
+
 # -- function modes --------------------------------------------------------------------------------
 
 #: A context in which neither modes nor subclasses see a call: the recorder's own work runs in it when

@@ -117,5 +117,7 @@ def keys_of(op: Op) -> list[int | str]:
     keys: list[int | str] = [entry - len(history.recording.entries), entry]
     keys += [name for name in names_of(op) if history.entries_by_name[name] == [entry]]
     modules = (*op.modules_exited, *op.module_passes_exited)
-    found = history.entries_by_module
-    return keys + [name for name in dict.fromkeys(modules) if found.get(name) == [entry]]
+    found, named = history.entries_by_module, history.entries_by_name
+    return keys + [
+        name for name in dict.fromkeys(modules) if found.get(name) == [entry] and name not in named
+    ]

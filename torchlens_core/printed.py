@@ -90,7 +90,7 @@ def _excerpt(value: Any) -> str:
         while part.dim() > 2 and part.shape[0]:
             part = part[0]
         part = part[(slice(_SHOWN),) * min(part.dim(), 2)]
-        return f"{part}{'...' if part.numel() < value.numel() else ''}"
+        return f"{part!r}{'...' if part.numel() < value.numel() else ''}"
     except Exception as error:  # a subclass or dtype that cannot be cut or printed is no reason to fail
         return f"({type(value).__name__} of {value.dtype}, which cannot be shown: {error})"
 

@@ -272,7 +272,9 @@ class Recorder(OpaqueCalls):
 
     def _known_gradients(self) -> list[Value]:
         """The gradients of leaves that have been looked at: a backward pass may add to them."""
-        leaves = (tensor for _, tensor in self.provenance.alive() if tensor.is_leaf and tensor.requires_grad)
+        leaves = (
+            tensor for _, tensor in self.provenance.alive() if tensor.is_leaf and tensor.requires_grad
+        )
         found = (self.provenance.recognised(leaf.grad) for leaf in leaves if leaf.grad is not None)
         return [value for value in found if value is not None]
 

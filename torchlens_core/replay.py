@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from torchlens_core import internals, structure
+from torchlens_core.compare import has_values
 from torchlens_core.errors import ReplayError
 from torchlens_core.functions import GRADIENTS
 from torchlens_core.history import ModelHistory
@@ -33,6 +34,7 @@ from torchlens_core.nodes import (
     fill,
     values_in,
 )
+from torchlens_core.specs import TensorSpec
 
 #: Functions whose results hold what was in memory before: they are taken from the record.
 _UNINITIALISED = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "new"}
@@ -144,6 +146,10 @@ class Replay:
             if not value.requires_grad or node.grad_fn is not None:  # only leaves are given it
                 continue
             if isinstance(tensor, Tensor) and not tensor.requires_grad:
+                if not (tensor.is_floating_point() or tensor.is_complex()):
+                    raise ReplayError(
+                        f"{node.info.name} gave {TensorSpec.of(tensor)}, which can have no gradient"
+                    )
                 if tensor.is_leaf and not tensor.is_inference():
                     tensor.requires_grad_()
 
@@ -215,8 +221,13 @@ class Replay:
             self._memory[node.index, slot] = self._written_object(node, node.values[slot])
 
     def _result(self, node: Node) -> Any:
-        args = [fill(arg, self._tensor) for arg in node.args]
-        kwargs = {name: fill(arg, self._tensor) for name, arg in node.kwargs.items()}
+        unknown = self._uncovered(node)
+
+        def tensor_of(value: Value) -> Any:
+            return _poisoned(self._tensor(value)) if id(value) in unknown else self._tensor(value)
+
+        args = [fill(arg, tensor_of) for arg in node.args]
+        kwargs = {name: fill(arg, tensor_of) for name, arg in node.kwargs.items()}
         with _surroundings(node):
             try:
                 return node.info.func(*args, **kwargs)
@@ -224,6 +235,16 @@ class Replay:
                 raise
             except Exception as error:
                 raise ReplayError(f"{type(error).__name__}: {error}") from error
+
+    @staticmethod
+    def _uncovered(node: Node) -> set[int]:
+        """Arguments that are read although no edge leads through them: their values must play no part."""
+        covered = {edge.path for edge in node.edges}
+        given = list(values_in(node.args, node.kwargs))
+        reached = {id(value) for path, value in given if path in covered or path[0] in node.info.unread}
+        written = {id(value.storage) for value in node.values} | {id(value.ref) for value in node.values}
+        own = {id(v) for _, v in given if id(v.storage) in written or id(v.ref) in written}
+        return {id(value) for _, value in given} - reached - own
 
     def _written_object(self, node: Node, written: Value) -> Any:
         """The argument that ``node`` has written as its value ``written``."""
@@ -248,6 +269,16 @@ class Replay:
             if fresh and isinstance(tensor, Tensor) and tensor.is_floating_point() and not tensor.is_meta:
                 with torch.no_grad():
                     tensor.data.fill_(float("nan"))
+
+
+def _poisoned(tensor: Any) -> Any:
+    """A tensor of that kind with other values."""
+    if not isinstance(tensor, Tensor) or not has_values(tensor) or tensor.layout is not torch.strided:
+        return tensor
+    with torch.no_grad():
+        if tensor.is_floating_point() or tensor.is_complex():
+            return torch.full_like(tensor, float("nan"))
+        return tensor if tensor.is_quantized or tensor.is_nested else ~tensor
 
 
 def _same_layout(kept: Any) -> Any:

@@ -231,7 +231,9 @@ class Saver:
         for node in self._nodes:
             values = node.saved or ()
             for slot in range(len(values)):
-                if references(values, slot) > mine[id(values[slot])]:
+                kept = values[slot]
+                is_shared = isinstance(kept, Tensor) and internals.is_held_by_torch(kept)
+                if references(values, slot) - 1 - is_shared > mine[id(kept)]:  # `kept` is one of ours
                     found.append(node.values[slot].storage)
         return found
 

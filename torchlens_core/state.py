@@ -102,7 +102,10 @@ class Snapshot:
         if isinstance(thing, torch.jit.ScriptModule):
             for tensor in (*thing.parameters(), *thing.buffers()):
                 self._visit(tensor, depth)
-        elif isinstance(held, dict):
+        for name, child in structure.slots(thing):
+            self._undo.append(_attribute_setter(thing, name, child))
+            self._visit(child, depth + 1)
+        if isinstance(held, dict) and not isinstance(thing, torch.jit.ScriptModule):
             attributes = dict(held)
             self._undo.append(lambda: _refill(held, attributes))
             for child in attributes.values():
@@ -111,6 +114,10 @@ class Snapshot:
 
 def _items(thing: Any) -> Any:
     return list(thing) if isinstance(thing, list | tuple | deque | set | frozenset) else ()
+
+
+def _attribute_setter(thing: Any, name: str, value: Any) -> Callable[[], None]:
+    return lambda: object.__setattr__(thing, name, value)
 
 
 def _refill(container: Any, content: Any) -> None:

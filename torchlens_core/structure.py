@@ -114,12 +114,17 @@ def children(node: Any) -> Iterator[tuple[Step, Any]]:
             yield ("attribute", name), child
 
 
-def _attributes(node: Any) -> Iterator[tuple[str, Any]]:
+def slots(node: Any) -> Iterator[tuple[str, Any]]:
+    """Name and value of each attribute that the class of ``node`` keeps in ``__slots__``."""
     for kind in type(node).__mro__:
-        slots = kind.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
+        names = kind.__dict__.get("__slots__", ())
+        for name in (names,) if isinstance(names, str) else names:
             if name not in ("__dict__", "__weakref__") and hasattr(node, name):
                 yield name, getattr(node, name)
+
+
+def _attributes(node: Any) -> Iterator[tuple[str, Any]]:
+    yield from slots(node)
     yield from list(getattr(node, "__dict__", {}).items())
 
 

@@ -207,7 +207,7 @@ def _selection(model: nn.Module, layers_to_save: str | Sequence[Any] | None) -> 
     """True for all, False for none, else the selection; raises for keys that can name nothing."""
     if isinstance(layers_to_save, str) and layers_to_save.lower() in ("all", "none"):
         return layers_to_save.lower() == "all"
-    if layers_to_save is None or layers_to_save == []:
+    if layers_to_save is None or (isinstance(layers_to_save, list | tuple) and not layers_to_save):
         return False
     addresses = [address for address, _ in origins.walk(model) if address]
     check_keys(layers_to_save, addresses)

@@ -27,6 +27,7 @@ from torchlens_core.history import ModelHistory
 from torchlens_core.inputs import arguments_of, check_arguments
 from torchlens_core.internals import HigherOrderOperator
 from torchlens_core.nodes import ESCAPE, OP, OUTPUT, PARAMETER, Node
+from torchlens_core.origins import UNSEEN_WRITE
 from torchlens_core.replay import Replay, is_given
 from torchlens_core.report import CheckResult, Finding, ValidationReport
 from torchlens_core.saving import SavingOptions
@@ -144,6 +145,8 @@ class Trial:
     tolerance: Tolerance
     grad: bool | None
     seed: int | None
+    #: The history, or the part of it up to an error: it has the first values of parameters that were written.
+    _seen: ModelHistory | None = field(init=False, default=None)
     _is_lazy: bool = field(init=False)
     _state: Snapshot = field(init=False)
     _generators: Generators = field(init=False)
@@ -155,13 +158,11 @@ class Trial:
 
     def restore(self) -> None:
         """Model and generators as they were at the start."""
-        written = {}
-        if "traced" in self.__dict__:
-            written = {
-                id(node.tensor): node.saved[0]
-                for node in self.history.recording.nodes
-                if node.kind is PARAMETER and node.saved is not None
-            }
+        written = {
+            id(node.tensor): node.saved[0]
+            for node in (self._seen.recording.nodes if self._seen is not None else ())
+            if node.kind is PARAMETER and node.saved is not None
+        }
         self._state.restore(written)
         self._generators.restore()
 
@@ -172,7 +173,12 @@ class Trial:
         model = self._fresh_model()
         args, kwargs = fresh_copy((self.args, self.kwargs))
         with self._seeded():
-            traced = trace(model, args, kwargs, SavingOptions(which=True))
+            try:
+                traced = trace(model, args, kwargs, SavingOptions(which=True))
+            except BaseException as error:
+                self._seen = getattr(error, "partial_history", None)
+                raise
+            self._seen = traced.history
             return traced.history, self._run(model, traced.result, args, kwargs)
 
     def _fresh_model(self) -> nn.Module:
@@ -352,6 +358,7 @@ def check_replay(trial: Trial) -> CheckResult:
     started = time.perf_counter()
     history = trial.history
     witness = _Witness(history, trial.tolerance)
+    witness.findings += _unseen_writes(history)
     covered = {"values": 0, "pruned": 0, "given": sum(map(is_given, history.recording.nodes))}
     if witness.run(None):
         for wanted in _samples(history, trial.seed):
@@ -364,6 +371,23 @@ def check_replay(trial: Trial) -> CheckResult:
         covered=covered,
         seconds=time.perf_counter() - started,
     )
+
+
+def _unseen_writes(history: ModelHistory) -> list[Finding]:
+    """Memory that was written by code that nobody sees: the graph does not say from what."""
+    return [
+        Finding(
+            check="replay",
+            what="Memory was written unseen, so that the graph does not say what its contents depend on",
+            label=op.layer_label,
+            stable_name=op.stable_name,
+            where=_where(op),
+            advice="The write came before this line, outside torch's functions or on another thread. "
+            "Write with torch, on the thread that runs the model.",
+        )
+        for op in history.ops
+        if op._node.info is UNSEEN_WRITE
+    ]
 
 
 class _Witness:
@@ -395,7 +419,9 @@ class _Witness:
     def _compare(self, node: Node, slot: int, value: Any, is_pruned: bool) -> None:
         if node.kind == ESCAPE:
             saved = node.result
-        elif node.saved is None or slot >= len(node.saved) or node.saved[slot] is None:
+        elif (
+            node.saved is None or slot >= len(node.saved) or node.saved[slot] is None or slot in node.stale
+        ):
             return
         else:
             saved = node.saved[slot]

@@ -177,7 +177,6 @@ def test_closed_modules(history):
     assert set(found.clusters.values()) == {()}
 
 
-@pytest.mark.xfail(strict=True, reason="a closed module stands for all its calls and does not say how many")
 def test_closed_modules_say_how_often_they_are_called(history):
     (inner,) = picture(history, rolled=True, depth=1).named("inner")
     assert "x2" in inner
@@ -383,7 +382,6 @@ def test_graphviz_package_missing(history, monkeypatch):
     )
 
 
-@pytest.mark.xfail(strict=True, reason="only a missing engine is warned of")
 def test_history_is_not_lost_for_want_of_the_package(monkeypatch, tmp_path):
     monkeypatch.setattr(dot, "graphviz", None)
     with pytest.warns(UserWarning, match="Pictures need the graphviz package"):

@@ -80,16 +80,13 @@ class TestLayer:
         assert history.layers["linear_1_1"] == layer
         assert list(history.layers) == ["input_1", "linear_1_1", "tanh_1_2", "output_1"]
 
-    @pytest.mark.xfail(strict=True, reason="iteration goes by __getitem__ from 0, which is pass 1 again")
     def test_iterated(self, layer):
         assert list(layer) == list(layer.passes)
 
-    @pytest.mark.xfail(strict=True, reason="pass 0 is taken to be pass 1", raises=pytest.fail.Exception)
     def test_there_is_no_pass_zero(self, layer):
         with pytest.raises(IndexError):
             layer[0]
 
-    @pytest.mark.xfail(strict=True, reason="a bare IndexError of the tuple inside", raises=IndexError)
     def test_pass_outside(self, layer):
         with pytest.raises(tl.LayerIndexError, match="linear_1_1"):
             layer[5]

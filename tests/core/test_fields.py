@@ -471,7 +471,6 @@ def test_sources_reach_no_input(history):
     assert history.internally_initialized_layers == ["buffer_1", "constant_1"]
 
 
-@pytest.mark.xfail(strict=True, reason="siblings are found through shared parameters, which are no layers")
 def test_shared_parameters_make_no_siblings(history):
     assert history["linear_1_1"].parent_layers == ["input_1"]
     assert history["linear_1_1"].sibling_layers == []

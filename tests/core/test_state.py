@@ -133,9 +133,7 @@ HELD = {
 
 
 @pytest.mark.parametrize("kind", HELD)
-def test_whatever_a_module_holds_is_put_back(kind, request):
-    if kind == "slots":
-        request.applymarker(pytest.mark.xfail(strict=True, reason="objects with slots are not looked into"))
+def test_whatever_a_module_holds_is_put_back(kind):
     held, write, read = HELD[kind]
     model = Holder()
     model.held = held

@@ -75,12 +75,13 @@ class _Builder:
 
     def _steps(self, node: Node) -> list[Step]:
         """The modules around ``node`` that get a frame or box: one with a single op shares its box."""
+        return [(c.address, c.chain if self._rolled else c.number) for c in self._calls(node)]
+
+    def _calls(self, node: Node) -> list[Call]:
         if node.kind in (INPUT, BUFFER, CONSTANT, OUTPUT):
             return []
         calls = self._history.calls_around(node)
-        if calls and self._is_single(calls[-1]):
-            calls = calls[:-1]
-        return [(call.address, call.chain if self._rolled else call.number) for call in calls]
+        return calls[:-1] if calls and self._is_single(calls[-1]) else calls
 
     def _is_single(self, call: Call) -> bool:
         nodes = self._history.recording.nodes[call.first : call.last]
@@ -100,6 +101,7 @@ class _Builder:
         boxes: dict[str, Box] = {}
         root = Frame(self._history.model_name)
         key_of: dict[int, str] = {}
+        closed: dict[str, set[int]] = {}
         for node in self.nodes():
             key = key_of[node.index] = self.key(node)
             if key not in boxes:
@@ -107,6 +109,9 @@ class _Builder:
                 self._frame(root, node).boxes.append(key)
             elif not key.startswith("module "):
                 boxes[key].passes += 1
+            if key.startswith("module "):
+                closed.setdefault(key, set()).add(self._calls(node)[self._depth - 1].index)
+                boxes[key].passes = len(closed[key])
         return Boxes(boxes, self._arrows(key_of), root)
 
     def _arrows(self, key_of: dict[int, str]) -> dict[tuple[str, str], None]:

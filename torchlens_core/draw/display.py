@@ -43,10 +43,17 @@ def show(
 ) -> Path:
     """Write the picture to ``path`` plus ending, its DOT source to ``path``, and show it unless ``save_only``.
 
-    Without a drawing engine the source is written alone, with a warning: a history is not lost for that.
+    Without a drawing engine the source is written alone, without the ``graphviz`` package nothing is, each with a
+    warning: a history is not lost for that.
     """
-    source = dot_source(history, rolled=rolled, depth=depth, buffers=buffers, direction=direction).source
     written = Path(path)
+    try:
+        source = dot_source(
+            history, rolled=rolled, depth=depth, buffers=buffers, direction=direction
+        ).source
+    except DrawingError as error:
+        warnings.warn(f"{error} Nothing was drawn.", stacklevel=3)
+        return written
     written.write_text(source, encoding="utf-8")
     try:
         picture = render(source, fileformat)
