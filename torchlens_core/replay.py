@@ -23,6 +23,7 @@ from torchlens_core.errors import ReplayError
 from torchlens_core.functions import GRADIENTS
 from torchlens_core.history import ModelHistory
 from torchlens_core.ledger import autocast_state
+from torchlens_core.memory import has_memory
 from torchlens_core.nodes import (
     ESCAPE,
     OP,
@@ -50,6 +51,8 @@ def is_given(node: Node) -> bool:
     >>> is_given(Node(FACTS[torch.empty], 0)), is_given(Node(FACTS[torch.zeros], 0))
     (True, False)
     """
+    if node.info.name == "set_":  # memory that came from nowhere, such as a file
+        return any(isinstance(arg, torch.UntypedStorage | torch.TypedStorage) for arg in node.args)
     return node.is_opaque or (node.kind is OP and node.info.name in _UNINITIALISED)
 
 
@@ -197,15 +200,14 @@ class Replay:
         """Take the values of ``node`` from the record."""
         if node.saved is None:
             raise ReplayError(f"the value of {node.info.name} was not kept, and its inside cannot be run")
-        first_written = len(node.values) - node.written
         for slot, kept in enumerate(node.saved):
-            if slot >= first_written:
-                target = self._written_object(node, node.values[slot])
+            target = self._argument_like(node, node.values[slot])
+            if target is None:
+                target = _same_layout(kept)
+            elif isinstance(kept, Tensor) and has_memory(target):
                 with torch.no_grad():
                     target.data.copy_(kept)
-                self._memory[node.index, slot] = target
-            elif kept is not None:
-                self._memory[node.index, slot] = _same_layout(kept)
+            self._memory[node.index, slot] = target
 
     def _call(self, node: Node) -> None:
         for state in node.rng:
@@ -248,10 +250,15 @@ class Replay:
 
     def _written_object(self, node: Node, written: Value) -> Any:
         """The argument that ``node`` has written as its value ``written``."""
-        for value in self._needed(node):
-            if value.ref is written.ref:
-                return self._tensor(value)
-        raise ReplayError(f"{node.info.name} wrote a tensor that is none of its arguments")
+        found = self._argument_like(node, written)
+        if found is None:
+            raise ReplayError(f"{node.info.name} wrote a tensor that is none of its arguments")
+        return found
+
+    def _argument_like(self, node: Node, one: Value) -> Any:
+        """The argument of ``node`` that is the same object as its value ``one``, if there is one."""
+        same = (value for value in self._needed(node) if value.ref is one.ref)
+        return next(map(self._tensor, same), None)
 
     def _run_escape(self, node: Node, witness: Witness) -> None:
         if node.info.name in GRADIENTS:

@@ -21,6 +21,7 @@ OF_OBJECTS = {
     "_cdata": lambda: torch.zeros(1).untyped_storage(),
     "_weak_ref": lambda: torch.zeros(1).untyped_storage(),
     "_version": lambda: torch.zeros(1),
+    "_use_count": lambda: torch.zeros(1),
     "_modules": nn.Identity,
     "_parameters": nn.Identity,
     "_buffers": nn.Identity,
@@ -172,6 +173,20 @@ def test_inference_tensors_have_no_version():
     y = torch.zeros(1).add_(1)
     assert internals.versions([x, y, 3]) == [None, 1, None]
     assert internals.versions([y, y]) == [1, 1]
+
+
+def test_what_torch_holds_counts_as_one_reference():
+    x = torch.rand(2, requires_grad=True) * 1
+    alone = sys.getrefcount(x)
+    assert not internals.is_held_by_torch(x)
+    view = x.view(1, 2)
+    assert internals.is_held_by_torch(x)
+    square = x * x  # autograd keeps it, twice
+    assert internals.is_held_by_torch(x)
+    assert sys.getrefcount(x) == alone + 1
+    del view, square
+    assert not internals.is_held_by_torch(x)
+    assert sys.getrefcount(x) == alone
 
 
 # -- modes -------------------------------------------------------------------------------------------

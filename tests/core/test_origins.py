@@ -102,13 +102,11 @@ OUTSIDE = torch.ones(2)
 def test_a_buffer_registered_in_the_pass_is_one():
     class Late(nn.Module):
         def forward(self, x):
-            self.register_buffer("made", torch.from_numpy(x.detach().numpy() * 2), persistent=False)
+            self.register_buffer("made", torch.Tensor([1.0, 2.0]))  # no mode sees it made
             return x + self.made
 
-    history = tl.log_forward_pass(Late(), X)
-    assert [history[label].buffer_address for label in history.buffer_layers] == ["made"] or (
-        "input_1" in history[history.output_layers[0]].ancestors
-    )
+    history = tl.log_forward_pass(nn.Sequential(Late()), X)
+    assert [history[label].buffer_address for label in history.buffer_layers] == ["0.made"]
 
 
 def test_one_tensor_as_two_arguments_is_two_inputs_of_which_one_depends_on_the_other():
@@ -165,7 +163,7 @@ def test_results_of_unseen_code_are_traced_through_autograd():
     history = tl.log_forward_pass(Of(forward), [torch.rand(2, requires_grad=True)])
     (unseen,) = (op for op in history.ops if op.is_opaque)
     assert unseen.parent_layers == ["mul_1_1"]
-    assert history["add"].parent_layers == [unseen.layer_label]
+    assert history.ops[-1].parent_layers == [unseen.layer_label]
 
 
 def test_without_autograd_they_are_constants():

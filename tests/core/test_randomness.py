@@ -80,7 +80,9 @@ def test_what_moves_the_generator_is_said_to_draw(function):
     assert FACTS[function].draws
 
 
-@pytest.mark.parametrize("function", [torch.relu, torch.add, torch.zeros, F.linear, torch.sort, torch.Tensor.add_])
+@pytest.mark.parametrize(
+    "function", [torch.relu, torch.add, torch.zeros, F.linear, torch.sort, torch.Tensor.add_]
+)
 def test_other_functions_do_not(function):
     assert not FACTS[function].draws
 

@@ -57,11 +57,6 @@ def copies_made(history) -> int:
 # -- by reference ------------------------------------------------------------------------------------
 
 
-#: `torch` counts among the references to a tensor those of C++: its views, and autograd where it keeps it.
-_HELD = "Saver._held_by_others takes tensors with views, and those that autograd keeps, for held by the user"
-
-
-@pytest.mark.xfail(strict=True, reason=_HELD)
 def test_values_are_the_very_tensors_that_ops_returned():
     made = []
 
@@ -75,7 +70,7 @@ def test_values_are_the_very_tensors_that_ops_returned():
     assert value(history, "add_1") is made[1]()
 
 
-@pytest.mark.parametrize("grad", [pytest.param(True, marks=pytest.mark.xfail(strict=True, reason=_HELD)), False])
+@pytest.mark.parametrize("grad", [True, False])
 def test_without_writes_only_what_the_user_gets_is_copied(grad):
     model = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.BatchNorm1d(4)) for _ in range(5)))
     with torch.set_grad_enabled(grad), Returned() as seen:

@@ -29,14 +29,16 @@ ALL = tl.get_model_metadata(Net(), torch.rand(2, 3)).layer_labels
 
 
 def kept(*keys) -> list[str]:
-    return tl.log_forward_pass(Net(), torch.rand(2, 3), layers_to_save=list(keys)).layers_with_saved_activations
+    return tl.log_forward_pass(
+        Net(), torch.rand(2, 3), layers_to_save=list(keys)
+    ).layers_with_saved_activations
 
 
 def test_the_entries_of_the_model():
-    assert ALL == [
+    assert [
         *("input_1", "linear_1_1:1", "linear_1_1:2", "linear_2_2", "relu_1_3", "buffer_1"),
         *("add_1_4", "linear_3_5", "relu_2_6", "output_1"),
-    ]
+    ] == ALL
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,9 @@ def test_what_named_nothing_raises_after_the_pass_with_its_history(key):
     assert caught.value.partial_history.num_operations == len(ALL)
 
 
-@pytest.mark.parametrize("key", ["relu", "conv2d_3_7", "conv2d_3", "linear_1_1:2", "input_1", "max", "7", 3])
+@pytest.mark.parametrize(
+    "key", ["relu", "conv2d_3_7", "conv2d_3", "linear_1_1:2", "input_1", "max", "7", 3]
+)
 def test_keys_that_may_name_something(key):
     check_keys([key], ["features"])
 

@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 import torchlens_core as tl
-from torchlens_core.sites import CONTEXT_LINES, Frame, chain_of, fold, frame_at, frames_of, stack_of, user_frame
+from torchlens_core.sites import (
+    CONTEXT_LINES,
+    Frame,
+    chain_of,
+    fold,
+    frame_at,
+    frames_of,
+    stack_of,
+    user_frame,
+)
 
 
 def here():
@@ -68,7 +77,9 @@ def test_frames_name_file_line_and_function():
 def test_frames_come_outermost_first_and_without_the_package():
     history = tl.log_forward_pass(nn.Sequential(nn.ReLU()), torch.rand(2))
     functions = [frame.function for frame in history["relu"].frames]
-    assert functions.index("test_frames_come_outermost_first_and_without_the_package") < functions.index("forward")
+    assert functions.index("test_frames_come_outermost_first_and_without_the_package") < functions.index(
+        "forward"
+    )
     assert not any(f.filename.startswith(tl.__path__[0]) for f in history["relu"].frames)
 
 
@@ -79,7 +90,9 @@ def test_a_line_is_found_by_its_instruction():
         return first + second
 
     code = three_lines.__code__
-    lines = {frame_at(code, start).line - code.co_firstlineno for start, _, number in code.co_lines() if number}
+    lines = {
+        frame_at(code, start).line - code.co_firstlineno for start, _, number in code.co_lines() if number
+    }
     assert lines == {0, 1, 2, 3}
     assert frame_at(code, 10**6).line == code.co_firstlineno
 
