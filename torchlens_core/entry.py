@@ -376,9 +376,8 @@ def argument_names(function: Any, name: str) -> tuple[str, ...]:
     if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
         return tuple(inspect.signature(function).parameters)
     if isinstance(function, internals.OpOverload):
-        return tuple(argument.name for argument in function._schema.arguments)
+        return tuple(argument.name for argument in internals.schemas(function)[0].arguments)
     packet = getattr(torch.ops.aten, name, None) if name.isidentifier() else None
     if packet is None:
         return ()
-    schema = getattr(packet, packet.overloads()[0])._schema
-    return tuple(argument.name for argument in schema.arguments)
+    return tuple(argument.name for argument in internals.schemas(packet)[0].arguments)

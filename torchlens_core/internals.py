@@ -262,6 +262,28 @@ def operator_names() -> set[str]:
     return {schema.name.rpartition("::")[2] for schema in torch._C._jit_get_all_schemas()}
 
 
+def schemas(function: OpOverload | OpOverloadPacket) -> list[Any]:
+    """The schemas of an operator's overloads."""
+    if isinstance(function, OpOverload):
+        return [function._schema]
+    return [getattr(function, name)._schema for name in function.overloads()]
+
+
+def is_written_tensor(argument: Any) -> bool:
+    """Whether an argument of a schema is a tensor, or a list of some, that the operator changes.
+
+    Some overloads are for TorchScript's lists of numbers: ``sort`` of those is in place.
+    """
+    return (
+        argument.alias_info is not None and argument.alias_info.is_write and "Tensor" in str(argument.type)
+    )
+
+
+def operator_name(function: Any) -> str | None:
+    """The name of a higher-order operator; None for what is none."""
+    return getattr(function, "_name", None)
+
+
 # -- modules ---------------------------------------------------------------------------------------
 
 

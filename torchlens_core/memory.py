@@ -94,6 +94,8 @@ def indexed_region(tensor: Tensor, index: Any) -> Region | None:
     items = tuple(map(_plain_index, index if isinstance(index, tuple) else (index,)))
     if not all(i is None or i is Ellipsis or type(i) in (int, slice) for i in items):
         return None
+    if sum(i is Ellipsis for i in items) > 1:
+        return None
     try:
         start, dims, width = _geometry(tensor)
         for item, dim in _aligned(items, len(dims)):
@@ -283,6 +285,8 @@ class Storage:
             return [] if self.single is None else [self.single]
         if region.is_empty:
             return []
+        if isinstance(self.map, Cells) and not self.map.fits(region):
+            return sorted(self._map_for(region).read(region), key=lambda writer: writer.time)
         found = self.map.read(region)
         if len(found) > 1 and region.strided is not None and isinstance(self.map, Segments):
             found = self._map_for(region).read(region)

@@ -15,13 +15,15 @@ def words(text: str) -> frozenset[str]:
 def public_name(function: Any) -> str:
     """The name people call a function by, without dunders and module.
 
+    >>> import torch
+    >>> from torch import Tensor
     >>> public_name(torch.nn.functional.conv2d), public_name(Tensor.__getitem__), public_name(Tensor.T.__get__)
     ('conv2d', 'getitem', 'T')
     >>> public_name(torch.ops.aten.linear.default)
     'linear'
     """
     if isinstance(function, internals.OpOverload):
-        return str(function._schema.name).rpartition("::")[2]
+        return str(internals.schemas(function)[0].name).rpartition("::")[2]
     name = raw_name(function)
     if name in ("__get__", "__set__"):
         attribute = str(getattr(function.__self__, "__name__", name))
@@ -38,7 +40,7 @@ def public_name(function: Any) -> str:
 
 def raw_name(function: Any) -> str:
     """``function.__name__``, or the best there is."""
-    name = getattr(function, "__name__", None) or getattr(function, "_name", None)
+    name = getattr(function, "__name__", None) or internals.operator_name(function)
     return str(name or type(function).__name__)
 
 

@@ -380,16 +380,20 @@ class Provenance:
         is_split = len(shown) > 1 and len(views) == len(node.values)
         if not is_split and all(value.storage.map is None for value in views):
             return
-        old = node.edges
+        unread = node.info.unread
         edges: list[Edge] = []
         for path, value in values_in(node.args, node.kwargs):
-            mine = [edge for edge in old if edge.path == path]
+            if path[0] in unread:
+                continue
             of_storage = shown.get(id(value.storage))
-            if mine and of_storage is not None and value.storage.map is not None:
-                mine = self._shown_edges(value, path, of_storage, len(views) == len(node.values) > 1)
-            elif is_split and of_storage is not None:
-                mine = [edge._replace(slot=view.slot) for edge in mine for view in of_storage]
-            edges += mine
+            if of_storage is None:
+                edges += self.edges_of(value, path)
+            elif value.storage.map is not None:
+                edges += self._shown_edges(value, path, of_storage, len(views) == len(node.values) > 1)
+            else:
+                mine = self.edges_of(value, path)
+                slots = [view.slot for view in of_storage] if is_split else [None]
+                edges += [edge._replace(slot=slot) for edge in mine for slot in slots]
         node.special_edges = edges
 
     def _shown_edges(

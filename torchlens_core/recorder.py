@@ -113,15 +113,16 @@ class Recorder(OpaqueCalls):
         if self._composite:
             node.composite = self._composite
         nodes.append(node)
-        if not is_plain:
-            node.special_edges = provenance.edges(node, _NOTHING)
         if not is_single:
-            self._note_results(node, returned)
+            self._note_results(node, returned, is_plain)
             return result
         value = provenance.note_result(node, result)
         node.values = (value,)
-        if value.is_view and value.storage.map is not None:
-            provenance.narrow(node)
+        if not is_plain:  # a view of memory with many writers reads only what it shows
+            if value.is_view and value.storage.map is not None:
+                provenance.narrow(node)
+            else:
+                node.special_edges = provenance.edges(node, _NOTHING)
         if value.requires_grad:
             node.grad_fn = internals.grad_fn_name(result)
         if self._saves_plainly and value.storage.saved is None and not value.storage.escaped:
@@ -130,8 +131,10 @@ class Recorder(OpaqueCalls):
             self.saver.take(node, [result])
         return result
 
-    def _note_results(self, node: Node, returned: list[Tensor]) -> None:
+    def _note_results(self, node: Node, returned: list[Tensor], is_plain: bool) -> None:
         """The same for a call that returned several tensors."""
+        if not is_plain:
+            node.special_edges = self.provenance.edges(node, _NOTHING)
         note = self.provenance.note_result
         values = node.values = [note(node, tensor, slot) for slot, tensor in enumerate(returned)]
         for value in values:

@@ -198,9 +198,9 @@ class Replay:
 
     def _give(self, node: Node) -> None:
         """Take the values of ``node`` from the record."""
-        if node.saved is None:
+        if node.saved is None and node.values:
             raise ReplayError(f"the value of {node.info.name} was not kept, and its inside cannot be run")
-        for slot, kept in enumerate(node.saved):
+        for slot, kept in enumerate(node.saved or ()):
             target = self._argument_like(node, node.values[slot])
             if target is None:
                 target = _same_layout(kept)

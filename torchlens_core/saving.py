@@ -37,6 +37,11 @@ class SavingOptions:
     gradients: bool = False
 
 
+#: Values saved in one storage up to which each is asked whether a write meets it. Beyond, all are copied, so that
+#: a cache written row by row, each row looked at, does not cost the square of its length.
+MANY = 64
+
+
 class Saver:
     """Keeps the values of one pass, whose nodes are ``nodes``."""
 
@@ -175,6 +180,8 @@ class Saver:
             return
         untouched: list[Value] = []
         touched: list[tuple[Value, list[Any]]] = []
+        if len(storage.saved) > MANY:
+            region = EVERYTHING
         for value, saved in self._slots(storage):
             if region is EVERYTHING or region_of(saved[value.slot]).meets(region):
                 touched.append((value, saved))

@@ -117,7 +117,11 @@ def _items(thing: Any) -> Any:
 
 
 def _attribute_setter(thing: Any, name: str, value: Any) -> Callable[[], None]:
-    return lambda: object.__setattr__(thing, name, value)
+    def put() -> None:
+        if getattr(thing, name, None) is not value:
+            object.__setattr__(thing, name, value)
+
+    return put
 
 
 def _refill(container: Any, content: Any) -> None:

@@ -107,7 +107,7 @@ def _first(overwritten: bool) -> WriteRule:
 def _in_place(name: str, overwritten: bool) -> WriteRule:
     """What ends in an underscore: the first argument, and the others that the operator's schema names."""
     packet = getattr(torch.ops.aten, name, None)
-    written = [] if packet is None else _written_parameters(_schemas(packet))
+    written = [] if packet is None else _written_parameters(internals.schemas(packet))
     more = [parameter for parameter in written if parameter[0] != 0]
     first = _first(overwritten)
     if not more:
@@ -195,7 +195,7 @@ def write_rule(function: Any, name: str) -> WriteRule | None:
     if name in _KNOWN_RULES:
         return _KNOWN_RULES[name][isinstance(function, FunctionType)]
     if isinstance(function, internals.OpOverload | internals.OpOverloadPacket):
-        return _schema_rule(_schemas(function), name in _OVERWRITING)
+        return _schema_rule(internals.schemas(function), name in _OVERWRITING)
     if name.endswith("_") and not name.endswith("__"):
         return _in_place(raw_name(function), name in _OVERWRITING)
     if isinstance(function, FunctionType):
@@ -205,7 +205,7 @@ def write_rule(function: Any, name: str) -> WriteRule | None:
             return _named(found)
         return _flagged(parameters.index("inplace")) if "inplace" in parameters else None
     packet = getattr(torch.ops.aten, name, None)
-    return _schema_rule(_schemas(packet), False) if packet is not None else None
+    return _schema_rule(internals.schemas(packet), False) if packet is not None else None
 
 
 def _parameters(function: FunctionType) -> list[str]:
@@ -217,7 +217,8 @@ def _parameters(function: FunctionType) -> list[str]:
 
 _EMBEDDING = (_renormed(False), _renormed(True))
 #: By name: the rule of the operator, and of the function in ``nn.functional``.
-_KNOWN_RULES: dict[str, tuple[WriteRule, WriteRule]] = {
+_KNOWN_RULES: dict[str, tuple[WriteRule | None, WriteRule | None]] = {
+    "sort": (None, None),  # its overloads for TorchScript's lists are in place
     "setitem": (WriteRule(_setitem), WriteRule(_setitem)),
     "batch_norm": (
         _running_statistics(3, "training", False),
@@ -231,15 +232,10 @@ _KNOWN_RULES: dict[str, tuple[WriteRule, WriteRule]] = {
         _running_statistics(3, "training", False),
         _running_statistics(3, "training", False),
     ),
+    "module_load": (_first(True), _first(True)),
     "embedding": _EMBEDDING,
     "embedding_bag": _EMBEDDING,
 }
-
-
-def _schemas(function: Any) -> list[Any]:
-    if isinstance(function, internals.OpOverload):
-        return [function._schema]
-    return [getattr(function, name)._schema for name in function.overloads()]
 
 
 def _schema_rule(schemas: Sequence[Any], overwritten: bool) -> WriteRule | None:
@@ -254,6 +250,6 @@ def _written_parameters(schemas: Sequence[Any]) -> list[tuple[int, str]]:
         (position, argument.name)
         for schema in schemas
         for position, argument in enumerate(schema.arguments)
-        if argument.alias_info is not None and argument.alias_info.is_write and not argument.is_out
+        if internals.is_written_tensor(argument) and not argument.is_out
     }
     return sorted(written)

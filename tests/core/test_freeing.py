@@ -203,13 +203,7 @@ def _calls(model: nn.Module) -> int:
     return count
 
 
-_EDGES = "a view of memory with n writers gets n edges first (Provenance.edges), and loses them in narrow()"
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [Tiny, Appended, pytest.param(Cache, marks=pytest.mark.xfail(strict=True, reason=_EDGES))],
-)
+@pytest.mark.parametrize("kind", [Tiny, Appended, Cache])
 def test_work_grows_with_the_number_of_ops(kind):
     _calls(kind(6))
     once, twice = _calls(kind(300)), _calls(kind(600))

@@ -30,7 +30,6 @@ PUBLIC_UNDERSCORES = {"_fields", "_replace", "_make", "_getframe"}
 #: What entries know of themselves, read by the modules that look things up in them and print them.
 SHARED = {"_node", "_history"}
 #: Private names of torch outside internals.py, to be moved there one day: file and name.
-EXCEPTIONS = {("entry", "_schema"), ("writes", "_schema"), ("names", "_schema"), ("names", "_name")}
 #: Runs in a process of its own, which imports nothing else.
 IMPORTS_INSIDE = {"draw.worker"}
 
@@ -190,8 +189,7 @@ def test_private_names_of_torch_stand_in_internals(module):
     if module == "internals":
         assert "_C" in private_names(TREES[module])
         return
-    known = {name for file, name in EXCEPTIONS if file == module}
-    assert private_names(TREES[module]) == known
+    assert private_names(TREES[module]) == set()
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,6 @@ def test_an_indexed_region_is_that_of_the_view(index, order):
     assert bytes_in(region) == bytes_of(view)
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="torch takes a second ellipsis as a colon")
 def test_an_index_with_two_ellipses():
     base = torch.zeros(3, 3)
     assert bytes_in(indexed_region(base, (..., ...)) or region_of(base)) == bytes_of(base[..., ...])
@@ -220,10 +219,6 @@ def _floats() -> torch.Tensor:
     return torch.zeros(SIZE // 4)
 
 
-NARROW = "Storage.writers reads from Cells without asking Cells.fits: less than a cell has no writer"
-
-
-@pytest.mark.xfail(strict=True, reason=NARROW)
 @exploring
 @given(histories(looks()))
 @example(zip(*[(_floats()[::2], _floats().view(torch.uint8)[1:3])], strict=True))
@@ -234,7 +229,6 @@ def test_exactly_the_last_writers_through_looks_of_all_widths(pairs):
         assert said == true
 
 
-@pytest.mark.xfail(strict=True, reason=NARROW)
 def test_half_an_element_has_the_writer_of_the_element():
     storage = Storage(1)
     storage.write(Region(0, 16), 16, Writer(0))
