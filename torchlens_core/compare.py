@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchlens_core.errors import IncomparableError
 from torchlens_core.specs import TensorSpec
 
 
@@ -53,7 +54,7 @@ def difference(expected: Any, got: Any, tolerance: Tolerance | None = EXACT) -> 
     """How ``got`` differs from ``expected``, or None if it does not; NaN equals NaN.
 
     ``tolerance`` None means that of ``torch.testing`` for the dtype. Tensors without values (meta, fake)
-    are compared by their specs.
+    are compared by their specs. Raises `IncomparableError` for kinds of tensors whose values cannot be read.
 
     >>> print(difference(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5])).got)
     2.5 at [1]; 1 of 2 elements differ, by 0.5 at most
@@ -72,7 +73,11 @@ def difference(expected: Any, got: Any, tolerance: Tolerance | None = EXACT) -> 
         return None
     if tolerance is None:
         tolerance = default_tolerance(expected.dtype)
-    return _difference(plain(expected), plain(got), tolerance)
+    try:
+        return _difference(plain(expected), plain(got), tolerance)
+    except (NotImplementedError, RuntimeError, TypeError) as error:
+        kind = f"{type(expected).__name__} {TensorSpec.of(expected)}"
+        raise IncomparableError(f"{kind}: {str(error).splitlines()[0]}") from error
 
 
 def _same_objects(expected: Any, got: Any) -> bool:

@@ -48,6 +48,10 @@ class ReplayError(TorchLensError, RuntimeError):
     """A recorded graph could not be run again."""
 
 
+class IncomparableError(TorchLensError, TypeError):
+    """The values of two tensors cannot be read, so that nobody can say whether they are equal."""
+
+
 class DrawingError(TorchLensError, RuntimeError):
     """No drawing engine could make the picture."""
 

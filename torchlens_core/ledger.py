@@ -131,6 +131,7 @@ class Ledger(Listener):
         """A parameter, buffer or constant, at its first use, or an input."""
         node = Node(_NO_FUNCTION[kind], -1, kind)
         node.address = address
+        self.origins.has_wrappers |= type(tensor) not in (Tensor, nn.Parameter)
         if kind is PARAMETER:
             node.site = NO_SITE
         else:
@@ -187,6 +188,7 @@ class Ledger(Listener):
         node = Node(info, -1)
         node.args = args
         node.is_opaque = info.is_opaque
+        self.origins.has_wrappers |= any(type(tensor) is not Tensor for tensor in tensors)
         self._locate(node, (), sys._getframe(1))
         self.provenance.note_results(node, tensors, ())
         node.special_edges = edges

@@ -45,12 +45,14 @@ def alias_of(
     offset: int,
     is_conj: bool = False,
     is_neg: bool = False,
+    kind: type[Tensor] = Tensor,
 ) -> Tensor:
-    """A look at the memory of ``base`` with that geometry (offset and strides in elements)."""
+    """A look at the memory of ``base`` with that geometry (offset and strides in elements), as a ``kind``."""
     look = torch.empty(0, dtype=dtype, device=base.device)
     look = internals.set_memory(look, base.untyped_storage(), offset, size, stride)
     look = look.conj() if is_conj else look
-    return internals.negated_view(look) if is_neg else look
+    look = internals.negated_view(look) if is_neg else look
+    return look if kind is Tensor else look.as_subclass(kind)
 
 
 ALIAS = FunctionInfo(name="alias", role=Role.OP, func=alias_of)
@@ -142,6 +144,8 @@ class Origins:
     def __init__(self, ledger: Ledger, model: nn.Module) -> None:
         self._ledger = ledger
         self.modules = Modules(model)
+        #: Whether tensors of other kinds than torch's own were met, which may be made of other tensors.
+        self.has_wrappers = False
         #: Memory given to code that nobody sees: a tensor at such an address is another look at it. First byte
         #: and the one after the last, first byte of the storage, and the tensor.
         self.given_away: list[tuple[int, int, int, Value]] = []
@@ -162,6 +166,8 @@ class Origins:
             self._known_memory(tensor)
             or self._given_memory(tensor)
             or self._buffer_of_caller(tensor)
+            or self._wrapped(tensor)
+            or self._unwrapped(tensor)
             or self._made_unseen(tensor)
             or self._ledger.add_source(
                 PARAMETER if isinstance(tensor, nn.Parameter) else CONSTANT,
@@ -206,8 +212,9 @@ class Origins:
             tensor.stride(),
             tensor.storage_offset(),
         )
-        if is_lazy_view(tensor):
-            args += (tensor.is_conj(), tensor.is_neg())
+        kind = Tensor if isinstance(tensor, nn.Parameter) else type(tensor)
+        if kind is not Tensor or is_lazy_view(tensor):
+            args += (tensor.is_conj(), tensor.is_neg(), kind)
         return self._ledger.add_unseen(ALIAS, args, edges, [tensor])
 
     def _given_memory(self, tensor: Tensor) -> Value | None:
@@ -221,6 +228,29 @@ class Origins:
                 edges = [Edge(value, (0,), certain=False)]
                 return self._ledger.add_unseen(RETURNED, (value,), edges, [tensor])
         return None
+
+    def _wrapped(self, tensor: Tensor) -> Value | None:
+        """A tensor made of other tensors by a subclass of its own, which no mode sees."""
+        provenance = self._ledger.provenance
+        parents = [provenance.known(part) or self._known_memory(part) for part in inner_tensors(tensor)]
+        found = [parent for parent in parents if parent is not None]
+        return self._opaque(type(tensor).__name__, found, tensor) if found else None
+
+    def _unwrapped(self, tensor: Tensor) -> Value | None:
+        """A tensor that was taken out of such a one."""
+        if not self.has_wrappers:
+            return None
+        key = internals.storage_key(tensor)
+        for value, known in self._ledger.provenance.alive():
+            for part in inner_tensors(known):
+                if part is tensor or (key and internals.storage_key(part) == key):
+                    return self._opaque("unwrap", [value], tensor)
+        return None
+
+    def _opaque(self, name: str, parents: list[Value], tensor: Tensor) -> Value:
+        info = FunctionInfo(name=name, role=Role.OP, is_opaque=True)
+        edges = [Edge(value, (n,)) for n, value in enumerate(parents)]
+        return self._ledger.add_unseen(info, tuple(parents), edges, [tensor])
 
     def give_away(self, value: Value) -> None:
         """Note that the memory of a tensor is in the hands of code that nobody sees."""
@@ -249,9 +279,7 @@ class Origins:
         name = (internals.grad_fn_name(tensor) or "").rstrip("0123456789").removesuffix(
             "Backward"
         ) or "opaque"
-        info = FunctionInfo(name=name, role=Role.OP, is_opaque=True)
-        edges = [Edge(value, (n,)) for n, value in enumerate(parents)]
-        return self._ledger.add_unseen(info, tuple(parents), edges, [tensor])
+        return self._opaque(name, parents, tensor)
 
     def parents_in_graph(self, tensor: Tensor) -> list[Value]:
         """The known tensors to which the autograd graph of ``tensor`` leads."""
@@ -300,6 +328,17 @@ class Origins:
                     address = self.modules.addresses.get(id(module), "")
                     return f"{address}.{name}" if address else name
         return None
+
+
+def inner_tensors(tensor: Tensor) -> list[Tensor]:
+    """The tensors that a subclass such as `DTensor` is made of; none for an ordinary tensor."""
+    if type(tensor) is Tensor or type(tensor) is nn.Parameter:
+        return []
+    if hasattr(tensor, "__tensor_flatten__"):
+        parts = [getattr(tensor, name) for name in tensor.__tensor_flatten__()[0]]
+    else:
+        parts = list(vars(tensor).values())
+    return [part for part in parts if isinstance(part, Tensor)]
 
 
 def _data_ptr(tensor: Tensor) -> int:

@@ -18,7 +18,7 @@ LADDER = """
     errors internals specs structure sites memory randomness composites names writes functions nodes places
     selection saving provenance origins intercept ledger opaque recorder recording graph printed entry entries lookup
     history assemble inputs draw.engines draw.worker draw.boxes draw.dot draw.display draw trace compare
-    state replay report validate __init__
+    state replay report trial validate __init__
 """.split()
 
 PACKAGE = "torchlens_core"
@@ -29,7 +29,6 @@ MAX_LINES, MAX_FUNCTION_LINES = 500, 70
 PUBLIC_UNDERSCORES = {"_fields", "_replace", "_make", "_getframe"}
 #: What entries know of themselves, read by the modules that look things up in them and print them.
 SHARED = {"_node", "_history"}
-#: Private names of torch outside internals.py, to be moved there one day: file and name.
 #: Runs in a process of its own, which imports nothing else.
 IMPORTS_INSIDE = {"draw.worker"}
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import torchlens_core as tl
-from torchlens_core import validate
+from torchlens_core import trial, validate
 from torchlens_core.functions import FACTS
 from torchlens_core.nodes import Node, Value, fill
 from torchlens_core.recording import Recording
@@ -57,14 +57,14 @@ def mutated(net, monkeypatch):
     """``mutated(change)`` validates `Net` with the recording of its pass changed."""
 
     def run(change: Mutation, **options) -> tl.ValidationReport:
-        original = validate.trace
+        original = trial.trace
 
         def traced(*args, **kwargs):
             result = original(*args, **kwargs)
             change(result.history.recording)
             return result
 
-        monkeypatch.setattr(validate, "trace", traced)
+        monkeypatch.setattr(trial, "trace", traced)
         return tl.validate_model_activations(net, inputs(), random_seed=0, **options)
 
     return run
@@ -322,14 +322,14 @@ def disturbed(monkeypatch):
     """``disturbed(model, args, after)``: the tracer does something more after each pass."""
 
     def run(model, args, after, **options) -> tl.ValidationReport:
-        original = validate.trace
+        original = trial.trace
 
         def traced(model, *args, **kwargs):
             given = original(model, *args, **kwargs)
             changed = after(model, given.result)
             return given if changed is None else type(given)(given.history, changed)
 
-        monkeypatch.setattr(validate, "trace", traced)
+        monkeypatch.setattr(trial, "trace", traced)
         return tl.validate_model_activations(model, args, checks="transparency", **options)
 
     return run
