@@ -84,29 +84,57 @@ def log_forward_pass(
     >>> history["relu"].tensor_contents.shape
     torch.Size([2, 3])
     """
-    draw.check_options(vis_opt, vis_direction, vis_nesting_depth)
-    device = _device(output_device)
-    if activation_postfunc is not None and not callable(activation_postfunc):
-        raise ArgumentError(
-            f"activation_postfunc is {activation_postfunc!r}. Expected a function of one tensor, or None."
-        )
-    args, kwargs = arguments_of(input_args, input_kwargs)
-    with internals.WithoutTorchFunction():
-        check_arguments(model, args, kwargs)
-    which = _selection(model, layers_to_save)
-    options = SavingOptions(
-        which=which,
-        device=device,
-        postfunc=activation_postfunc,
-        detach=detach_saved_tensors,
-        gradients=save_gradients,
+    drawing = draw.Drawing(
+        *(vis_opt, vis_nesting_depth, vis_outpath, vis_save_only, vis_fileformat),
+        *(vis_buffer_layers, vis_direction),
     )
+    args, kwargs = _arguments(model, input_args, input_kwargs)
+    options = _saving(
+        model, layers_to_save, output_device, activation_postfunc, detach_saved_tensors, save_gradients
+    )
+    history = _observed_trace(model, args, kwargs, options, random_seed, keep_unsaved_layers)
+    drawing.show(history)
+    return history
+
+
+def _arguments(model: Any, input_args: Any, input_kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    args, kwargs = arguments_of(input_args, input_kwargs)
+    with internals.WithoutTorchFunction():  # a mode around this call has nothing to see here
+        check_arguments(model, args, kwargs)
+    return args, kwargs
+
+
+def _saving(
+    model: nn.Module, layers_to_save: Any, device: Any, postfunc: Any, detach: bool, gradients: bool
+) -> SavingOptions:
+    if postfunc is not None and not callable(postfunc):
+        raise ArgumentError(
+            f"activation_postfunc is {postfunc!r}. Expected a function of one tensor, or None."
+        )
+    return SavingOptions(
+        which=_selection(model, layers_to_save),
+        device=_device(device),
+        postfunc=postfunc,
+        detach=detach,
+        gradients=gradients,
+    )
+
+
+def _observed_trace(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: SavingOptions,
+    random_seed: int | None,
+    keep_unsaved_layers: bool,
+) -> ModelHistory:
+    """Trace, tell the observers, and see that every key of a selection has named something."""
+    which = options.which
     keeps_unsaved = keep_unsaved_layers or not isinstance(which, Selection)
     for observer in _observers:
         observer.before_pass(model, args, kwargs)
-    history = trace(
-        model, args, kwargs, options, random_seed=random_seed, keeps_unsaved=keeps_unsaved
-    ).history
+    traced = trace(model, args, kwargs, options, random_seed=random_seed, keeps_unsaved=keeps_unsaved)
+    history = traced.history
     for observer in _observers:
         observer.after_pass(history)
     if isinstance(which, Selection) and which.unmatched:
@@ -114,17 +142,6 @@ def log_forward_pass(
         error = unknown_key(which.unmatched[0], names)
         error.partial_history = history  # type: ignore[attr-defined]
         raise error
-    if vis_opt != "none":
-        draw.show(
-            history,
-            rolled=vis_opt == "rolled",
-            depth=vis_nesting_depth,
-            path=vis_outpath,
-            save_only=vis_save_only,
-            fileformat=vis_fileformat,
-            buffers=vis_buffer_layers,
-            direction=vis_direction,
-        )
     return history
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 from torchlens_core.draw.dot import dot_source
@@ -18,53 +19,65 @@ DIRECTIONS = ("bottomup", "topdown", "leftright")
 _VIS_OPTIONS = ("none", "rolled", "unrolled")
 
 
-def check_options(vis_opt: str, direction: str, depth: int) -> None:
-    """Raise `ArgumentError` for options that do not exist, before anything runs."""
-    for name, given, allowed in (
-        ("vis_opt", vis_opt, _VIS_OPTIONS),
-        ("vis_direction", direction, DIRECTIONS),
-    ):
-        if given not in allowed:
-            raise ArgumentError(f"{name} is {given!r}. Expected {' or '.join(map(repr, allowed))}.")
-    if not isinstance(depth, int):
-        raise ArgumentError(f"vis_nesting_depth is {depth!r}. Expected a number of levels.")
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What the ``vis_…`` arguments of `log_forward_pass` ask for.
 
-
-def show(
-    history: ModelHistory,
-    *,
-    rolled: bool,
-    depth: int,
-    path: str,
-    save_only: bool,
-    fileformat: str,
-    buffers: bool,
-    direction: str,
-) -> Path:
-    """Write the picture to ``path`` plus ending, its DOT source to ``path``, and show it unless ``save_only``.
-
-    Without a drawing engine the source is written alone, without the ``graphviz`` package nothing is, each with a
-    warning: a history is not lost for that.
+    Raises `ArgumentError` for options that do not exist, before anything runs.
     """
-    written = Path(path)
-    try:
-        source = dot_source(
-            history, rolled=rolled, depth=depth, buffers=buffers, direction=direction
+
+    opt: str
+    depth: int
+    path: str
+    save_only: bool
+    fileformat: str
+    buffers: bool
+    direction: str
+
+    def __post_init__(self) -> None:
+        for name, given, allowed in (
+            ("vis_opt", self.opt, _VIS_OPTIONS),
+            ("vis_direction", self.direction, DIRECTIONS),
+        ):
+            if given not in allowed:
+                raise ArgumentError(f"{name} is {given!r}. Expected {' or '.join(map(repr, allowed))}.")
+        if not isinstance(self.depth, int):
+            raise ArgumentError(f"vis_nesting_depth is {self.depth!r}. Expected a number of levels.")
+
+    def show(self, history: ModelHistory) -> Path | None:
+        """Write the picture to ``path`` plus ending, its DOT source to ``path``, and show it unless ``save_only``.
+
+        Without a drawing engine the source is written alone, without the ``graphviz`` package nothing is, each
+        with a warning: a history is not lost for that.
+        """
+        if self.opt == "none":
+            return None
+        written = Path(self.path)
+        try:
+            source = self._source(history)
+        except DrawingError as error:
+            warnings.warn(f"{error} Nothing was drawn.", stacklevel=3)
+            return None
+        written.write_text(source, encoding="utf-8")
+        try:
+            picture = render(source, self.fileformat)
+        except DrawingError as error:
+            warnings.warn(f"{error} The graph is in {written}, as DOT source.", stacklevel=3)
+            return written
+        drawn = Path(f"{self.path}.{self.fileformat}")
+        drawn.write_bytes(picture)
+        if not self.save_only:
+            _open(drawn, picture, self.fileformat)
+        return drawn
+
+    def _source(self, history: ModelHistory) -> str:
+        return dot_source(
+            history,
+            rolled=self.opt == "rolled",
+            depth=self.depth,
+            buffers=self.buffers,
+            direction=self.direction,
         ).source
-    except DrawingError as error:
-        warnings.warn(f"{error} Nothing was drawn.", stacklevel=3)
-        return written
-    written.write_text(source, encoding="utf-8")
-    try:
-        picture = render(source, fileformat)
-    except DrawingError as error:
-        warnings.warn(f"{error} The graph is in {written}, as DOT source.", stacklevel=3)
-        return written
-    drawn = Path(f"{path}.{fileformat}")
-    drawn.write_bytes(picture)
-    if not save_only:
-        _open(drawn, picture, fileformat)
-    return drawn
 
 
 def _open(drawn: Path, picture: bytes, fileformat: str) -> None:
