@@ -6,10 +6,10 @@ which saved values lie, those are replaced by clones. The clones stay in the aut
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from sys import getrefcount
 from typing import Any
 
 import torch
@@ -232,16 +232,19 @@ class Saver:
 
         Nothing says so but the number of references; when this is asked, the frames of the pass are gone.
         """
-        saved = [node.saved for node in self._nodes if node.saved is not None]
-        mine = Counter(id(kept) for values in saved for kept in values)
-        found = []
+        held: list[tuple[Value, Any]] = []
         for node in self._nodes:
-            values = node.saved or ()
-            for slot in range(len(values)):
-                kept = values[slot]
-                is_shared = isinstance(kept, Tensor) and internals.is_held_by_torch(kept)
-                if references(values, slot) - 1 - is_shared > mine[id(kept)]:  # `kept` is one of ours
-                    found.append(node.values[slot].storage)
+            saved = node.saved or ()
+            for slot in range(len(saved)):
+                if getrefcount(saved[slot]) > _ALONE:
+                    held.append((node.values[slot], saved[slot]))
+        mine = Counter(id(kept) for _, kept in held)
+        found = []
+        for value, kept in held:
+            by_torch = isinstance(kept, Tensor) and internals.is_held_by_torch(kept)
+            # beside those that every value has: our own of other nodes, those in `held`, and this loop's
+            if getrefcount(kept) > _ALONE + 2 * mine[id(kept)] + by_torch:
+                found.append(value.storage)
         return found
 
     def _note_version(self, value: Value, saved: list[Any]) -> None:
@@ -251,21 +254,8 @@ class Saver:
             versions[value.slot] = internals.version(kept) if isinstance(kept, Tensor) else None
 
 
-def _references(items: Sequence[Any], index: int) -> int:
-    return sys.getrefcount(items[index])
-
-
-#: What `_references` counts beside the references of others.
-_OWN_REFERENCES = _references([object()], 0) - 1
-
-
-def references(items: Sequence[Any], index: int) -> int:
-    """How many references to ``items[index]`` there are, that in ``items`` included.
-
-    >>> references([object()], 0)
-    1
-    """
-    return _references(items, index) - _OWN_REFERENCES
+#: What `sys.getrefcount` says of a tensor that stands in one list and nowhere else.
+_ALONE = [getrefcount(items[0]) for items in ([object()],)][0]
 
 
 def private_copies(tensors: list[Tensor]) -> list[Tensor]:

@@ -78,10 +78,16 @@ def tensors(root: Any) -> list[Tensor]:
         for item in root:
             if isinstance(item, Tensor):
                 found.append(item)
+            elif (type(item) is tuple or type(item) is list) and all(map(_is_plain, item)):
+                found += item
             elif type(item) not in _SCALARS:
                 found += [tensor for _, tensor in _walk(item, (), {id(root)})]
         return found
     return [] if kind in _SCALARS else [tensor for _, tensor in _walk(root, (), set())]
+
+
+def _is_plain(item: Any) -> bool:
+    return type(item) is Tensor
 
 
 def _walk(node: Any, path: Path, above: set[int]) -> Iterator[tuple[Path, Tensor]]:
