@@ -255,7 +255,7 @@ class Saver:
 
 
 #: What `sys.getrefcount` says of a tensor that stands in one list and nowhere else.
-_ALONE = [getrefcount(items[0]) for items in ([object()],)][0]
+_ALONE = next(getrefcount(items[0]) for items in ([object()],))
 
 
 def private_copies(tensors: list[Tensor]) -> list[Tensor]:

@@ -101,7 +101,7 @@ def slices(draw):
 
 
 def run(writes, reads):
-    """The storage and the table after the same writes; for each read what both say, and if that is said to be exact."""
+    """The storage and the table after the same writes; for each read what both say, and if that claims to be exact."""
     first = Writer(0)
     storage, table = Storage(1), Table(SIZE, first)
     storage.write(Region(0, SIZE), SIZE, first)
