@@ -1,6 +1,7 @@
 """What logging costs: plain forward, forward hooks on every module, and `log_forward_pass`, side by side.
 
-One process, one thread; the four ways take turns, and the CPU time of the thread is taken of each run.
+One process, one thread; the four ways take turns, and the CPU time of the thread is taken of each run. Each runs
+twice in its turn, and the second run counts: the first pays for the memory that the way before it gave back.
 Ratios are of medians to the plain median; beside them, of least to least, which noise of the machine
 touches less. ``us/op`` is the difference to plain over the number of ops (module calls, for the hooks).
 
@@ -100,15 +101,14 @@ WAYS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
 def measure(model: nn.Module, x: Tensor, rounds: int) -> dict[str, list[float]]:
     """Seconds of CPU of each run of each way, the ways taking turns."""
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
-    for number in range(rounds + 1):
+    gc.collect()  # once: at each run it would empty Python's free lists and the caches, and be measured with it
+    for _ in range(rounds):
         for way, run in WAYS.items():
-            gc.collect()
+            run(model, x)  # pays for the memory that the way before has given back, and is not counted
             start = time.thread_time()
             result = run(model, x)
-            spent = time.thread_time() - start
+            seconds[way].append(time.thread_time() - start)
             del result
-            if number:  # the first round warms up
-                seconds[way].append(spent)
     return seconds
 
 
