@@ -180,14 +180,14 @@ def _calls(history: ModelHistory, names: list[str], inner: dict[str, list[str]],
 
 def _listing(history: ModelHistory) -> list[str]:
     ops = history.layer_list
-    saved = [op.has_saved_activations for op in ops]
+    saved = [op.has_saved_activations for op in ops if not op.is_escape]  # an escape has no activation
     if all(saved):
         title = "all have saved activations"
     else:
         title = "* means layer has saved activations" if any(saved) else "no layer activations are saved"
     lines = [f"\tLayers ({title}):"]
-    for op, is_saved in zip(ops, saved, strict=True):
-        mark = "* " if is_saved and not all(saved) else "  "
+    for op in ops:
+        mark = "* " if op.has_saved_activations and not all(saved) else "  "
         total = op.layer_passes_total
         number = f" ({op.pass_num}/{total} passes)" if total > 1 else ""
         lines.append(f"\t\t{mark}({op.index}) {op.layer_label} {number}")
