@@ -83,6 +83,11 @@ class _Local(threading.local):
 _local = _Local()
 
 
+def is_recording() -> bool:
+    """Whether somebody listens to this thread."""
+    return bool(_local.listeners)
+
+
 class _Wrappers:
     """The process-wide wrappers, present while at least one interception is open anywhere."""
 

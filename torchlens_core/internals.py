@@ -90,6 +90,10 @@ WithoutTorchFunction: Any = torch._C.DisableTorchFunction
 WithoutSubclasses: Any = torch._C.DisableTorchFunctionSubclass
 
 
+#: Undoes `WithoutTorchFunction` inside: what is called is seen by the modes around again.
+WithTorchFunction: Any = torch._C._EnableTorchFunction
+
+
 def function_mode_depth() -> int:
     """How many function modes are active on this thread."""
     return int(torch._C._len_torch_function_stack())

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from torchlens_core import internals, origins, structure
 from torchlens_core.functions import FunctionInfo, Role
-from torchlens_core.intercept import MODULE_CALL, Listener
+from torchlens_core.intercept import MODULE_CALL, Listener, is_recording
 from torchlens_core.memory import Storage, region_of
 from torchlens_core.nodes import (
     BUFFER,
@@ -57,7 +57,7 @@ class Ledger(Listener):
         self.layers = Layers()
         self.provenance = Provenance(self._adopt, self._adopt_write)
         self.origins = Origins(self, model)
-        self.saver = Saver(options, self.nodes)
+        self.saver = Saver(options, self.nodes, is_recording())
         #: The modules that run now, outermost first.
         self.module_stack: list[nn.Module] = []
         #: The function that raised, if one did.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from sys import getrefcount
 from typing import Any
@@ -45,8 +46,10 @@ MANY = 64
 class Saver:
     """Keeps the values of one pass, whose nodes are ``nodes``."""
 
-    def __init__(self, options: SavingOptions, nodes: list[Node]) -> None:
+    def __init__(self, options: SavingOptions, nodes: list[Node], is_heard: bool = False) -> None:
         self._options = options
+        #: Whether another recorder listens outside: it is shown the copies, whose users it will meet.
+        self._is_heard = is_heard
         self._nodes = nodes
         self._which = options.which
         self._is_plain = options.postfunc is None and not (
@@ -145,7 +148,7 @@ class Saver:
         storage = value.storage
         if kept is tensor or (isinstance(kept, Tensor) and internals.storage_key(kept) == storage.key):
             if storage.escaped:
-                return private_copy(kept)
+                return private_copy(kept, self._is_heard)
             if storage.saved is None:
                 storage.saved = []
             storage.saved.append(value)
@@ -187,7 +190,7 @@ class Saver:
                 touched.append((value, saved))
             else:
                 untouched.append(value)
-        copies = private_copies([saved[value.slot] for value, saved in touched])
+        copies = private_copies([saved[value.slot] for value, saved in touched], self._is_heard)
         for (value, saved), copy in zip(touched, copies, strict=True):
             saved[value.slot] = copy
             self._note_version(value, saved)
@@ -258,7 +261,7 @@ class Saver:
 _ALONE = next(getrefcount(items[0]) for items in ([object()],))
 
 
-def private_copies(tensors: list[Tensor]) -> list[Tensor]:
+def private_copies(tensors: list[Tensor], is_heard: bool = False) -> list[Tensor]:
     """Copies of tensors that lie in one storage, in memory of their own, in the autograd graph if they are.
 
     Many views may show the same bytes: where one copy of the storage is smaller than a copy of each, they
@@ -266,11 +269,11 @@ def private_copies(tensors: list[Tensor]) -> list[Tensor]:
     """
     distinct = {id(tensor): tensor for tensor in tensors}
     copies: dict[int, Tensor] = {}
-    if len(distinct) > 1 and not any(t.requires_grad for t in distinct.values()):
+    if len(distinct) > 1 and not is_heard and not any(t.requires_grad for t in distinct.values()):
         copies = _copied_together(distinct)
     for key, tensor in distinct.items():
         if key not in copies:
-            copies[key] = private_copy(tensor)
+            copies[key] = private_copy(tensor, is_heard)
     return [copies[id(tensor)] for tensor in tensors]
 
 
@@ -293,7 +296,7 @@ def _copied_together(tensors: dict[int, Tensor]) -> dict[int, Tensor]:
         return {}
 
 
-def private_copy(tensor: Tensor) -> Tensor:
+def private_copy(tensor: Tensor, is_heard: bool = False) -> Tensor:
     """A copy of ``tensor`` in memory of its own, in the autograd graph if ``tensor`` is.
 
     What cannot be cloned (some layouts of sparse and nested tensors, memory that was freed) is returned as it is.
@@ -301,7 +304,8 @@ def private_copy(tensor: Tensor) -> Tensor:
     if not has_memory(tensor):
         return tensor
     try:
-        with torch.set_grad_enabled(torch.is_grad_enabled() or tensor.requires_grad):
+        heard = internals.WithTorchFunction() if is_heard else nullcontext()
+        with torch.set_grad_enabled(torch.is_grad_enabled() or tensor.requires_grad), heard:
             return tensor.clone()
     except (NotImplementedError, RuntimeError):
         pass
