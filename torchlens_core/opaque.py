@@ -70,7 +70,8 @@ class OpaqueCalls(Ledger):
                 owned = [*module.named_parameters(), *module.named_buffers()]
                 spared += module.buffers()
             for tensor in spared:  # it may write them, and will not say so
-                self.saver.protect(self.provenance.storage(tensor))
+                if not internals.is_transformed(tensor):
+                    self.saver.protect(self.provenance.value(tensor).storage)
             return self._call_recorded(scripted, info, args, kwargs, frame, owned)
 
     def on_function(

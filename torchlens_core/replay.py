@@ -202,7 +202,7 @@ class Replay:
             raise ReplayError(f"the value of {node.info.name} was not kept, and its inside cannot be run")
         for slot, kept in enumerate(node.saved or ()):
             target = self._argument_like(node, node.values[slot])
-            if target is None:
+            if target is None or getattr(kept, "shape", None) != target.shape:
                 target = _same_layout(kept)
             elif isinstance(kept, Tensor) and has_memory(target):
                 with torch.no_grad():

@@ -8,7 +8,8 @@ from types import BuiltinFunctionType, FunctionType, MethodDescriptorType
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from models import Of
+from torch import Tensor
 from torch.overrides import get_overridable_functions
 
 import torchlens_core as tl
@@ -198,17 +199,6 @@ def test_steps_are_counted(function, count):
 
 
 # -- opened functions --------------------------------------------------------------------------------
-
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args):
-        return self.function(*args)
 
 
 def r(*sizes: int) -> Tensor:

@@ -8,6 +8,7 @@ import warnings
 
 import pytest
 import torch
+from models import Of
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -126,17 +127,6 @@ def test_the_snapshot_sees_a_leftover(name, leftover):
 
 #: Made before any snapshot is taken: to make a layer draws random numbers.
 MLP = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args):
-        return self.function(*args)
 
 
 def log(function, *args):

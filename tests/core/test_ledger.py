@@ -2,30 +2,17 @@
 
 import pytest
 import torch
+from models import With
 from torch import nn
 
 import torchlens_core as tl
 from torchlens_core.ledger import autocast_state
 
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function, **modules):
-        super().__init__()
-        self.function = function
-        for name, module in modules.items():
-            self.add_module(name, module)
-
-    def forward(self, *args, **kwargs):
-        return self.function(self, *args, **kwargs)
-
-
 X = torch.rand(2, 3)
 
 
 def log(function, *args, **modules):
-    return tl.log_forward_pass(Of(function, **modules), list(args or [X]))
+    return tl.log_forward_pass(With(function, **modules), list(args or [X]))
 
 
 # -- inputs and outputs ------------------------------------------------------------------------------
@@ -36,7 +23,7 @@ def test_inputs_and_outputs_say_where_they_stand():
         return {"logits": batch["ids"] * mask, "rest": (batch["more"][0] + 1, 3)}
 
     batch = {"ids": torch.rand(2), "more": [torch.rand(2)]}
-    history = tl.log_forward_pass(Of(forward), [batch], {"mask": torch.rand(2)})
+    history = tl.log_forward_pass(With(forward), [batch], {"mask": torch.rand(2)})
     assert [history[label].address for label in history.input_layers] == [
         'input.0["ids"]',
         'input.0["more"].0',
@@ -123,7 +110,7 @@ def test_calls_are_numbered_by_module():
 
     history = log(forward, act=nn.ReLU(), body=nn.Sequential(nn.Tanh()))
     assert calls(history) == [
-        ("", 1, "Of"),
+        ("", 1, "With"),
         ("act", 1, "ReLU"),
         ("body", 1, "Sequential"),
         ("body.0", 1, "Tanh"),
@@ -138,7 +125,7 @@ def test_calls_know_what_went_in_and_out():
         y = x * 2
         return m.split(y, other=x)
 
-    history = log(forward, split=Of(lambda m, a, other: (a.sum(), other + 1)))
+    history = log(forward, split=With(lambda m, a, other: (a.sum(), other + 1)))
     call = history.recording.calls[1]
     nodes = history.recording.nodes
     assert [nodes[v.node].info.name for v in call.inputs] == ["mul", "input"]
@@ -159,7 +146,7 @@ def test_a_module_made_in_the_pass_has_an_address_of_its_own():
 
 def test_a_forward_called_directly_is_no_call_of_the_module():
     history = log(lambda m, x: m.act.forward(x), act=nn.ReLU())
-    assert calls(history) == [("", 1, "Of")]
+    assert calls(history) == [("", 1, "With")]
 
 
 def test_a_call_that_raised_is_closed():
@@ -172,7 +159,7 @@ def test_a_call_that_raised_is_closed():
         except ValueError:
             return x + 1
 
-    history = log(forward, inner=Of(failing))
+    history = log(forward, inner=With(failing))
     outer, inner = history.recording.calls
     assert inner.parent is outer
     assert inner.outputs == ()

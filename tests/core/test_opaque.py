@@ -2,22 +2,12 @@
 
 import pytest
 import torch
+from models import Of
 from torch import nn
 
 import torchlens_core as tl
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args):
-        return self.function(*args)
 
 
 def log(function, *args):

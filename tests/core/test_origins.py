@@ -4,21 +4,11 @@ import sys
 
 import pytest
 import torch
+from models import Of
 from torch import nn
 
 import torchlens_core as tl
 from torchlens_core.origins import Modules, alias_of, tensors_of, transform_of, walk
-
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args):
-        return self.function(*args)
 
 
 class Shared(nn.Module):

@@ -2,23 +2,11 @@
 
 import pytest
 import torch
+from models import With
 from torch import nn
 
 import torchlens_core as tl
 from torchlens_core.places import Layer, Layers, Places
-
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function, **modules):
-        super().__init__()
-        self.function = function
-        for name, module in modules.items():
-            self.add_module(name, module)
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 def labels(function, **modules) -> list[str]:
@@ -30,7 +18,7 @@ def stable(function, **modules) -> list[str]:
 
 
 def log(function, **modules):
-    return tl.log_forward_pass(Of(function, **modules), torch.rand(2, 3))
+    return tl.log_forward_pass(With(function, **modules), torch.rand(2, 3))
 
 
 # -- labels ------------------------------------------------------------------------------------------

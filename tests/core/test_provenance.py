@@ -4,24 +4,14 @@ import gc
 
 import pytest
 import torch
-from torch import Tensor, nn
+from models import Of
+from torch import Tensor
 
 import torchlens_core as tl
 from torchlens_core import internals
 from torchlens_core.functions import FACTS
 from torchlens_core.nodes import Node, Value
 from torchlens_core.provenance import Provenance
-
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args):
-        return self.function(*args)
 
 
 def parents(function, *args) -> dict[str, list[str]]:

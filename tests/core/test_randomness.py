@@ -6,24 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from models import Of
 
 import torchlens_core as tl
 from torchlens_core.functions import FACTS
 from torchlens_core.randomness import GeneratorState, draws, tags_of
 
 CPU = torch.device("cpu")
-
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 def log(function, **options):

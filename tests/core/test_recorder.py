@@ -3,20 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from models import Of
 from torch import nn
 
 import torchlens_core as tl
-
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args):
-        return self.function(*args)
 
 
 def log(function, *args):

@@ -5,21 +5,11 @@ import weakref
 import pytest
 import torch
 import torch.nn.functional as F
+from models import Of
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import torchlens_core as tl
-
-
-class Of(nn.Module):
-    """A model that is one function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args):
-        return self.function(*args)
 
 
 class Returned(TorchFunctionMode):
