@@ -27,7 +27,7 @@ def namespace(tmp_path, monkeypatch):
 def _promises(block):
     """``(expression, value)`` of each line that shows its value in a comment."""
     for line in block.splitlines():
-        expression, mark, comment = line.partition("    # ")
+        expression, mark, comment = line.partition("  # ")
         if mark and comment.startswith(("[", "'", "{")):
             yield expression, ast.literal_eval(comment)
 
