@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
-from torchlens_core.sites import Chain, fold
+from torchlens_core.sites import Chain, folded
 
 
 class Layer:
@@ -99,13 +99,13 @@ class Places:
         self, outer: Place, chain: Chain, stack: Sequence[tuple[CodeType, int]], module: int, address: str
     ) -> Place:
         """The same, made at the first call; a module that calls itself stays where it is."""
-        folded = (outer.number, fold(stack[: len(chain) // 2]), module)
+        key = (outer.number, folded(chain, stack), module)
         place = outer if outer.module == module else outer.above.get(module)
-        place = place or self._inner.get(folded)
+        place = place or self._inner.get(key)
         if place is None:
             self._count += 1
             place = Place(self._count, address, module, outer)
-        self._inner[folded] = self._inner[outer.number, chain, module] = place
+        self._inner[key] = self._inner[outer.number, chain, module] = place
         return place
 
 
@@ -130,11 +130,11 @@ class Layers:
         chain, name, parameters = key
         if chain not in self.stacks:
             self.stacks[chain] = stack()
-        folded = (fold(self.stacks[chain][: len(chain) // 2]), name, parameters)
-        known = place.sites.get(folded)
+        place_key = (folded(chain, self.stacks[chain]), name, parameters)
+        known = place.sites.get(place_key)
         layer = known.layer if known else self.new(layer_type, name, place.address)
         site = Site(layer, chain)
-        place.sites.setdefault(folded, site)
+        place.sites.setdefault(place_key, site)
         place.sites[key] = site
         return site
 

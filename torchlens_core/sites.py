@@ -56,6 +56,23 @@ def stack_of(
 _positions: dict[int, tuple[CodeType, list[Any]]] = {}
 
 
+#: What `fold` makes of chains met before: the blocks of a model, and its passes, go through the same places.
+_folded: dict[Chain, tuple[Any, ...]] = {}
+#: Chains kept; with deep recursion, or code made at run time, there may be many.
+MAX_FOLDED = 100_000
+
+
+def folded(chain: Chain, stack: Sequence[tuple[CodeType, int]]) -> tuple[Any, ...]:
+    """`fold` of the part of ``stack`` that ``chain`` goes through."""
+    known = _folded.get(chain)
+    if known is None:
+        if len(_folded) >= MAX_FOLDED:
+            _folded.clear()
+            _positions.clear()
+        known = _folded[chain] = fold(stack[: len(chain) // 2])
+    return known
+
+
 def fold(stack: Sequence[tuple[CodeType, int]]) -> tuple[Any, ...]:
     """The places in the source that a stack goes through, recursion folded.
 
