@@ -511,7 +511,7 @@ def test_storages_are_not_kept_alive_by_their_key():
 
 
 def test_the_installed_torch_will_do():
-    internals.require_torch()
+    assert internals.require_torch() is None
 
 
 @pytest.mark.parametrize("name", ["_len_torch_function_stack", "DisableTorchFunction"])
