@@ -159,9 +159,9 @@ class Recorder(OpaqueCalls):
             return self._call_inside(self._transform_node(frame), func, info, args, kwargs)
         if info.role is Role.PASS or (info.name in FROM_OUTSIDE and _shows_memory(args)):
             return func(*args, **kwargs)
-        if not info.is_recorded:
-            return self._call_special(func, info, args, kwargs, frame)
         try:
+            if not info.is_recorded:
+                return self._call_special(func, info, args, kwargs, frame)
             if info.name in ("backward", "set_grad"):
                 return self._call_for_gradients(func, info, args, kwargs, frame)
             return self._call_recorded(func, info, args, kwargs, frame)
