@@ -12,17 +12,18 @@ from torch import nn
 
 from pytest_torchlens.markers import NAME, Settings
 from pytest_torchlens.records import LoggedPass, Records
-from torchlens_core import ModelHistory, ValidationReport, validate_model_activations
+from torchlens_core import ModelHistory, validate_model_activations
 from torchlens_core.trace import observed
 
 
 class _Thread(threading.local):
     """What a watcher knows of one thread; threads may log at once."""
 
-    def __init__(self) -> None:
-        self.is_validating = False
-        #: Of the passes that are being logged, inner ones last: a model may log others in its forward.
-        self.reports: list[ValidationReport | None] = []
+    is_validating = False
+
+
+#: Stands for a pass that belongs to a validation, and is none of the test's.
+_NOT_COUNTED = object()
 
 
 class _Watcher:
@@ -34,29 +35,28 @@ class _Watcher:
         self._keeps_histories = keeps_histories
         self._thread = _Thread()
 
-    def before_pass(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before_pass(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Validate the pass before it is logged: that leaves model, inputs and generators as they were."""
         if self._thread.is_validating:  # the model logs others: they count when it is run for the test
-            return
-        report = None
-        if self._settings is not None:
-            self._thread.is_validating = True
-            try:
-                report = validate_model_activations(model, list(args), kwargs, **self._settings.arguments)
-            finally:
-                self._thread.is_validating = False
-        self._thread.reports.append(report)
+            return _NOT_COUNTED
+        if self._settings is None:
+            return None
+        self._thread.is_validating = True
+        try:
+            return validate_model_activations(model, list(args), kwargs, **self._settings.arguments)
+        finally:
+            self._thread.is_validating = False
 
-    def after_pass(self, history: ModelHistory) -> None:
-        """Note what was logged."""
-        if self._thread.is_validating:
+    def after_pass(self, history: ModelHistory, token: Any) -> None:
+        """Note what was logged, with the report that `before_pass` gave."""
+        if token is _NOT_COUNTED:
             return
         self._records.passes.append(
             LoggedPass(
                 model=history.model_name,
                 ops=len(history.ops),
                 parameters=history.total_params,
-                report=self._thread.reports.pop(),
+                report=token,
                 history=history if self._keeps_histories else None,
             )
         )

@@ -131,12 +131,11 @@ def _observed_trace(
     """Trace, tell the observers, and see that every key of a selection has named something."""
     which = options.which
     keeps_unsaved = keep_unsaved_layers or not isinstance(which, Selection)
-    for observer in _observers:
-        observer.before_pass(model, args, kwargs)
+    told = [(observer, observer.before_pass(model, args, kwargs)) for observer in _observers]
     traced = trace(model, args, kwargs, options, random_seed=random_seed, keeps_unsaved=keeps_unsaved)
     history = traced.history
-    for observer in _observers:
-        observer.after_pass(history)
+    for observer, token in told:
+        observer.after_pass(history, token)
     if isinstance(which, Selection) and which.unmatched:
         names = [*history.entries_by_name, *history.entries_by_module]
         error = unknown_key(which.unmatched[0], names)
@@ -148,11 +147,11 @@ def _observed_trace(
 class Observer(Protocol):
     """Somebody who wants to know of every pass that is logged; see `observed`."""
 
-    def before_pass(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A pass of ``model`` with these arguments is about to be logged."""
+    def before_pass(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A pass of ``model`` with these arguments is about to be logged; what is returned comes back."""
 
-    def after_pass(self, history: ModelHistory) -> None:
-        """It has been."""
+    def after_pass(self, history: ModelHistory, token: Any) -> None:
+        """It has been, without an error; ``token`` is what `before_pass` returned for it."""
 
 
 _observers: list[Observer] = []

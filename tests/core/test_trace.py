@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import weakref
 
@@ -614,11 +615,14 @@ def test_pictures_are_made_only_when_asked_for(net, x, tmp_path, monkeypatch):
 class Notes:
     def __init__(self):
         self.seen: list[tuple] = []
+        self.tokens: list[int] = []
 
     def before_pass(self, model, args, kwargs):
         self.seen.append(("before", type(model).__name__, len(args), sorted(kwargs)))
+        return len(self.seen)
 
-    def after_pass(self, history):
+    def after_pass(self, history, token):
+        self.tokens.append(token)
         self.seen.append(("after", history.model_name, len(history.layers_with_saved_activations)))
 
 
@@ -655,6 +659,27 @@ def test_observers_of_a_failed_pass(x):
     with observed(notes), pytest.raises(RuntimeError):
         tl.log_forward_pass(Failing(), torch.rand(3))
     assert [note[0] for note in notes.seen] == ["before"]
+
+
+class Catching(nn.Module):
+    """Logs a model that fails, and goes on."""
+
+    def forward(self, x):
+        with contextlib.suppress(RuntimeError):
+            tl.log_forward_pass(Failing(), torch.rand(3))
+        return x * 1
+
+
+def test_an_observer_gets_back_what_it_returned_for_this_very_pass(x):
+    notes = Notes()
+    with observed(notes):
+        tl.log_forward_pass(Catching(), x)
+    assert [note[:2] for note in notes.seen] == [
+        ("before", "Catching"),
+        ("before", "Failing"),
+        ("after", "Catching"),
+    ]
+    assert notes.tokens == [1]
 
 
 def test_several_observers(net, x):
