@@ -25,6 +25,7 @@ from torchlens_core.history import ModelHistory
 from torchlens_core.ledger import autocast_state
 from torchlens_core.memory import has_memory
 from torchlens_core.nodes import (
+    CONSTANT,
     ESCAPE,
     OP,
     OUTPUT,
@@ -131,7 +132,7 @@ class Replay:
         elif node.kind is ESCAPE:
             self._run_escape(node, witness)
             return
-        elif is_given(node):
+        elif is_given(node) or self._takes_memory_from_outside(node):
             self._give(node)
         else:
             self._call(node)
@@ -141,6 +142,11 @@ class Replay:
         else:
             for slot in range(len(node.values)):
                 witness(node, slot, self._memory.get((node.index, slot)))
+
+    def _takes_memory_from_outside(self, node: Node) -> bool:
+        """Whether ``set_`` is handed memory that was filled unseen, such as that of a file which is loaded."""
+        given = node.args[1:] if node.info.name == "set_" else ()
+        return any(isinstance(arg, Value) and self._nodes[arg.node].kind is CONSTANT for arg in given)
 
     def _require_grad(self, node: Node) -> None:
         """``requires_grad_`` is no op, but a backward pass inside the forward pass depends on it."""

@@ -295,11 +295,7 @@ CASES: list[Tricky] = [
     Tricky(DataIsAView, rand(_3, _3)),
     Tricky(DataThenWritten, rand(_3, _3)),
     Tricky(DetachedInPlace, rand(_3, _3)),
-    Tricky(
-        LoadedFromFile,
-        rand(_3),
-        defects={"test_valid": "a replay does not give `set_` the storage that it was given"},
-    ),
+    Tricky(LoadedFromFile, rand(_3)),
     Tricky(TensorsOfTensors, rand(_23), grad=False),
     Tricky(OnAThread, rand(_23)),
     Tricky(FunctionsDisabled, rand(_23)),
