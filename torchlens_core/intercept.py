@@ -122,7 +122,7 @@ class _Wrappers:
             self._replace(torch.Tensor, name, functools.partial(_heard_method, name))
         for name in COLLECTIVES:
             if hasattr(torch.distributed, name):
-                self._replace(torch.distributed, name, _heard_function_of_module)
+                self._replace(torch.distributed, name, _heard_call)
         self._eager.open()
 
     def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
@@ -254,17 +254,12 @@ def _heard_property(name: str, _: object) -> property:
 
 
 def _heard_method(name: str, _: object) -> Callable[..., Any]:
-    """A method that is handed to the listeners; the one behind it asks no mode."""
-    descriptor = internals.attribute_of_tensors(name)
-
-    def method(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        return _hand_over(descriptor, (tensor, *args), kwargs)
-
-    return method
+    """A method that tensors inherit, handed to the listeners."""
+    return _heard_call(internals.attribute_of_tensors(name))
 
 
-def _heard_function_of_module(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that is handed to the listeners; it asks no mode itself."""
+def _heard_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function or method that is handed to the listeners; it asks no mode itself."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
         return _hand_over(original, args, kwargs)

@@ -86,8 +86,6 @@ def is_held_by_torch(tensor: Tensor) -> bool:
 #: A context in which neither modes nor subclasses see a call: the recorder's own work runs in it when
 #: it is not alone on the stack of modes.
 WithoutTorchFunction: Any = torch._C.DisableTorchFunction
-#: The same for subclasses only.
-WithoutSubclasses: Any = torch._C.DisableTorchFunctionSubclass
 
 
 #: Undoes `WithoutTorchFunction` inside: what is called is seen by the modes around again.

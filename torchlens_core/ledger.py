@@ -35,7 +35,7 @@ from torchlens_core.origins import UNSEEN_WRITE, Origins
 from torchlens_core.places import NO_SITE, Layers, Place, Places, Site, SiteKey
 from torchlens_core.provenance import Provenance
 from torchlens_core.saving import Saver, SavingOptions
-from torchlens_core.sites import chain_of, stack_of
+from torchlens_core.sites import Chain, chain_of, stack_of
 from torchlens_core.writes import Target
 
 _clock = time.perf_counter
@@ -94,9 +94,15 @@ class Ledger(Listener):
         self.nodes.append(node)
 
     def _new_site(self, key: SiteKey, info: FunctionInfo, frame: FrameType | None) -> Site:
-        return self.layers.new_site(
-            self._place, key, info.layer_type, lambda: stack_of(frame, self._ends[1:])
-        )
+        self._note_stack(key[0], frame)
+        return self.layers.new_site(self._place, key, info.layer_type)
+
+    def _note_stack(self, chain: Chain, frame: FrameType | None) -> list[tuple[CodeType, int]]:
+        """The stack behind ``chain``, taken when the chain is met for the first time."""
+        stacks = self.layers.stacks
+        if chain not in stacks:
+            stacks[chain] = stack_of(frame, self._ends[1:])
+        return stacks[chain]
 
     def _insert(self, node: Node) -> None:
         """Take in a node that is no call; one that a running transform reads goes before the transform."""
@@ -219,10 +225,7 @@ class Ledger(Listener):
         call.chain = chain = chain_of(frame, self._ends)
         place = self._places.find(outer, chain, identity)
         if place is None:
-            stacks = self.layers.stacks
-            if chain not in stacks:
-                stacks[chain] = stack_of(frame, self._ends[1:])
-            place = self._places.enter(outer, chain, stacks[chain], identity, address)
+            place = self._places.enter(outer, chain, self._note_stack(chain, frame), identity, address)
         call.number = self._call_counts[identity] = self._call_counts.get(identity, 0) + 1
         call.training = getattr(module, "training", False)  # frozen TorchScript has no such attribute
         call.first = len(self.nodes)

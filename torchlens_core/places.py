@@ -7,7 +7,7 @@ module's ``forward`` to the call, the function and the parameters used. Each run
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import CodeType
 from typing import Any
 
@@ -119,17 +119,9 @@ class Layers:
         #: The stack behind each chain; it keeps the code objects, so that no id is used twice.
         self.stacks: dict[Chain, list[tuple[CodeType, int]]] = {}
 
-    def new_site(
-        self,
-        place: Place,
-        key: SiteKey,
-        layer_type: str,
-        stack: Callable[[], list[tuple[CodeType, int]]],
-    ) -> Site:
-        """The site of a call that is met for the first time; ``stack()`` tells where it stands."""
+    def new_site(self, place: Place, key: SiteKey, layer_type: str) -> Site:
+        """The site of a call that is met for the first time; the stack behind its chain is in `stacks`."""
         chain, name, parameters = key
-        if chain not in self.stacks:
-            self.stacks[chain] = stack()
         place_key = (folded(chain, self.stacks[chain]), name, parameters)
         known = place.sites.get(place_key)
         layer = known.layer if known else self.new(layer_type, name, place.address)

@@ -98,14 +98,14 @@ class Snapshot:
             self._undo.append(lambda: _refill(thing, content))
         for child in thing.values() if isinstance(thing, dict) else _items(thing):
             self._visit(child, depth + 1)
+        for name, child in structure.slots(thing):
+            self._undo.append(_attribute_setter(thing, name, child))
+            self._visit(child, depth + 1)
         held = getattr(thing, "__dict__", None)
         if isinstance(thing, torch.jit.ScriptModule):
             for tensor in (*thing.parameters(), *thing.buffers()):
                 self._visit(tensor, depth)
-        for name, child in structure.slots(thing):
-            self._undo.append(_attribute_setter(thing, name, child))
-            self._visit(child, depth + 1)
-        if isinstance(held, dict) and not isinstance(thing, torch.jit.ScriptModule):
+        elif isinstance(held, dict):
             attributes = dict(held)
             self._undo.append(lambda: _refill(held, attributes))
             for child in attributes.values():

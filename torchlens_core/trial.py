@@ -67,14 +67,14 @@ class Trial:
         self.restore()
         model = self._fresh_model()
         args, kwargs = fresh_copy((self.args, self.kwargs))
-        with self._seeded():
-            try:
-                traced = trace(model, args, kwargs, SavingOptions(which=True))
-            except BaseException as error:
-                self._seen = getattr(error, "partial_history", None)
-                raise
-            self._seen = traced.history
-            return traced.history, self._run(model, traced.result, args, kwargs)
+        self._sow()
+        try:
+            traced = trace(model, args, kwargs, SavingOptions(which=True))
+        except BaseException as error:
+            self._seen = getattr(error, "partial_history", None)
+            raise
+        self._seen = traced.history
+        return traced.history, self._run(model, traced.result, args, kwargs)
 
     def _fresh_model(self) -> nn.Module:
         """The model; a copy if it is lazy, since what its first call does to it cannot be undone."""
@@ -91,11 +91,13 @@ class Trial:
         self.restore()
         model = self._fresh_model()
         args, kwargs = fresh_copy((self.args, self.kwargs))
-        with self._seeded():
-            return self._run(model, model(*args, **kwargs), args, kwargs)
+        self._sow()
+        return self._run(model, model(*args, **kwargs), args, kwargs)
 
-    def _seeded(self) -> Any:
-        return _Seeded(self.seed)
+    def _sow(self) -> None:
+        """Seed torch's generator, if a seed is given; `restore` puts it back."""
+        if self.seed is not None:
+            torch.manual_seed(self.seed)
 
     def _run(self, model: nn.Module, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         generators = Generators(self._state.generators)
@@ -124,17 +126,3 @@ class Trial:
         except RuntimeError as error:  # a model whose result has no backward pass
             return [("backward", f"{type(error).__name__}: {error}")]
         return list(zip(leaves, found, strict=True))
-
-
-class _Seeded:
-    """torch's generator seeded inside, if a seed is given; the trial puts it back."""
-
-    def __init__(self, seed: int | None) -> None:
-        self._seed = seed
-
-    def __enter__(self) -> None:
-        if self._seed is not None:
-            torch.manual_seed(self._seed)
-
-    def __exit__(self, *_: object) -> None:
-        pass
