@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_torchlens import markers, options, terminal
+from pytest_torchlens import hookspecs, markers, options, terminal, tracebacks
+from pytest_torchlens.items import ModelItem
 from pytest_torchlens.records import ATTRIBUTE, records_of, take_records
 
 if TYPE_CHECKING:
@@ -23,12 +25,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.add(parser)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", markers.DESCRIPTION)
     if not _is_worker(config):
         options.check(config)
     summary = config.stash[terminal.SUMMARY] = terminal.Summary()
     config.pluginmanager.register(_Collector(summary), "torchlens-collector")
+
+
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> list[pytest.Item | pytest.Collector] | None:
+    if not markers.is_marked_model(obj):
+        return None
+    if not markers.is_tested_here(collector, obj):
+        return []  # pytest would warn of a test class with a constructor
+    return [ModelItem.of(collector, name, obj, _log_model)]
+
+
+def _log_model(item: ModelItem) -> None:
+    from pytest_torchlens.models import log_model
+
+    settings = markers.settings_of(item)
+    if settings is not None:  # a fixture may have taken the marker away
+        log_model(item, settings)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -89,12 +113,21 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if call.excinfo is not None and not _shows_all(item.config):
+        call.excinfo = tracebacks.trimmed(call.excinfo)
     report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, pytest.fail.Exception):
+        tracebacks.locate(report, item)
     if call.when == "call" or not report.passed:
         records_of(item).outcome = _outcome(report)
     if call.when == "teardown":
         setattr(report, ATTRIBUTE, take_records(item).as_data())
     return report
+
+
+def _shows_all(config: pytest.Config) -> bool:
+    """Whether tracebacks stay whole: if asked for, and for whoever works on this project."""
+    return bool(config.getoption("fulltrace", False)) or config.rootpath == Path(__file__).parents[1]
 
 
 def _outcome(report: pytest.TestReport) -> str:

@@ -78,7 +78,7 @@ def versions(values: list[Any]) -> list[int | None]:
 
 def is_held_by_torch(tensor: Tensor) -> bool:
     """Whether C++ holds ``tensor`` too, for autograd or as the base of a view: that counts as one reference."""
-    return tensor._use_count() > 1
+    return bool(tensor._use_count() > 1)  # type: ignore[attr-defined]
 
 
 # -- function modes --------------------------------------------------------------------------------

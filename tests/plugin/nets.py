@@ -48,3 +48,15 @@ class LogsAnother(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         torchlens_core.log_forward_pass(Counter(), torch.ones(2))
         return x * 2
+
+
+class Scaled(nn.Module):
+    """Arguments of the class and of the pass: a factor drawn when it is built, named inputs."""
+
+    def __init__(self, size: int, bias: float = 0.0):
+        super().__init__()
+        self.factor = nn.Parameter(torch.rand(size))
+        self.bias = bias
+
+    def forward(self, x: Tensor, shift: Tensor | float = 0.0) -> Tensor:
+        return x * self.factor + self.bias + shift

@@ -1,8 +1,10 @@
-"""``--lens-gallery`` and its twin in the ini file."""
+"""``--lens-gallery``, ``--lens-checks`` and the like, and their twins in the ini file."""
 
 import pytest
 
-from pytest_torchlens.options import gallery_dir
+from pytest_torchlens.arguments import VALIDATION
+from pytest_torchlens.options import gallery_dir, validation
+from torchlens_core.validate import CHECKS
 
 LOG = "def test_relu(lens): lens(Doubled(), torch.ones(2))"
 FAIL_IF_RUN = "def test_relu(lens): assert False, 'it was run'"
@@ -47,6 +49,8 @@ def test_the_ini_value_draws(run, pytester):
 def test_the_help_tells_of_both(pytester):
     result = pytester.runpytest_inprocess("--help")
     result.stdout.fnmatch_lines(["*--lens-gallery=DIR*", "*lens_gallery (string)*"])
+    for name in VALIDATION:
+        result.stdout.fnmatch_lines([f"*--lens-{name}=*", f"*lens_{name} (*"])
 
 
 @pytest.mark.parametrize("given", ["taken", "taken/deeper"])
@@ -72,3 +76,132 @@ def test_a_directory_that_can_be_written_to_is_left_as_it_was(run, pytester):
     run(LOG, "--lens-gallery=out").assert_outcomes(passed=1)
     assert sorted(path.suffix for path in out.iterdir()) == [".html", ".svg", ".txt"]
     assert (out / "own.txt").read_text() == "own"
+
+
+# -- the arguments of a validation -------------------------------------------------------------------
+
+ALL = list(CHECKS)
+KNOWN = f"The checks are {', '.join(map(repr, CHECKS))}."
+NUMBER = "expected a finite number, 0 or more."
+TEXTS = {"rtol": "1e-3", "atol": "2", "grad": "no", "seed": "-3"}
+VALUES = {"rtol": 1e-3, "atol": 2.0, "grad": False, "seed": -3}
+
+
+def ini(texts):
+    return "\n".join(["[pytest]", *(f"lens_{name} = {text}" for name, text in texts.items())])
+
+
+def test_nothing_is_said_by_default(pytester):
+    assert validation(pytester.parseconfig()) == {}
+
+
+def test_on_the_command_line(pytester):
+    given = [f"--lens-{name}={text}" for name, text in TEXTS.items()]
+    assert validation(pytester.parseconfig(*given)) == VALUES
+
+
+def test_in_the_ini_file(pytester):
+    pytester.makeini(ini(TEXTS))
+    assert validation(pytester.parseconfig()) == VALUES
+
+
+def test_the_command_line_wins_for_each_argument(pytester):
+    pytester.makeini(ini(TEXTS))
+    given = validation(pytester.parseconfig("--lens-rtol=5", "--lens-grad=auto"))
+    assert given == {**VALUES, "rtol": 5.0, "grad": None}
+
+
+def test_an_ini_value_by_the_option_o(pytester):
+    assert validation(pytester.parseconfig("-o", "lens_seed=7")) == {"seed": 7}
+
+
+def test_an_empty_ini_value_is_none(pytester):
+    pytester.makeini(ini(dict.fromkeys(["checks", *TEXTS], "")))
+    assert validation(pytester.parseconfig()) == {}
+
+
+@pytest.mark.parametrize("text", ["{0}", "{0},{1}", "{0}, {1}", "{0} {1}", "{0}\n  {1}", "\n  {0},\n  {1}"])
+def test_checks_are_parted_by_commas_spaces_and_lines(pytester, text):
+    written = text.format(*ALL)
+    named = {"checks": [name for name in ALL if name in written]}
+    assert len(named["checks"]) == text.count("{")
+    assert validation(pytester.parseconfig(f"--lens-checks={written}")) == named
+    pytester.makeini(ini({"checks": written}))
+    assert validation(pytester.parseconfig()) == named
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("rtol", "-1", f": {NUMBER}"),
+        ("rtol", "nan", f": {NUMBER}"),
+        ("rtol", "much", f": {NUMBER}"),
+        ("atol", "inf", f": {NUMBER}"),
+        ("grad", "maybe", ": expected yes, no or auto."),
+        ("grad", "True", ": expected yes, no or auto."),
+        ("seed", "3.5", ": expected an int of 64 bits."),
+        ("seed", str(2**64), ": expected an int of 64 bits."),
+        ("checks", "reply", f" names 'reply', which is no check. {KNOWN}"),
+        ("checks", f"{ALL[0]}, reply", f" names 'reply', which is no check. {KNOWN}"),
+        ("checks", ",", f" names no check. {KNOWN}"),
+    ],
+)
+def test_other_values_are_usage_errors(run, pytester, name, text, message):
+    result = run(FAIL_IF_RUN, f"--lens-{name}={text}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines == [f"ERROR: --lens-{name}={text}{message}", ""]
+    result.stdout.no_fnmatch_line("*it was run*")
+    pytester.makeini(ini({name: text}))
+    result = run(FAIL_IF_RUN)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines == [f"ERROR: the ini value lens_{name} = {text}{message}", ""]
+
+
+@pytest.mark.parametrize("name", ["checks", *TEXTS])
+def test_an_empty_option_is_a_usage_error(run, name):
+    result = run(FAIL_IF_RUN, f"--lens-{name}=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines[0].startswith(f"ERROR: --lens-{name}=")
+
+
+def test_good_values_let_it_run(run):
+    result = run(
+        FAIL_IF_RUN, "--lens-rtol=1", "--lens-seed=1", "--lens-grad=yes", f"--lens-checks={ALL[0]}"
+    )
+    result.stdout.fnmatch_lines(["*it was run*"])
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="no such file before")
+def test_a_value_of_toml_that_is_no_text(run, pytester):
+    pytester.path.joinpath("pytest.toml").write_text("[pytest]\nlens_rtol = 0.5")
+    result = run(FAIL_IF_RUN)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line]
+    assert "config option 'lens_rtol' expects a string, got float: 0.5" in line
+
+
+def test_a_list_of_toml(pytester):
+    pytester.makepyprojecttoml(f"[tool.pytest.ini_options]\nlens_checks = {ALL}\nlens_rtol = 0.5")
+    assert validation(pytester.parseconfig()) == {"checks": ALL, "rtol": 0.5}
+
+
+# Counter fails the check of transparency alone, so it tells which settings were followed.
+COUNT = """
+    @pytest.mark.lens_validate{}
+    def test_count(lens):
+        lens(Counter(), torch.ones(2))
+"""
+
+
+def test_options_are_followed(run, pytester):
+    run(COUNT.format("")).assert_outcomes(failed=1)
+    run(COUNT.format(""), "--lens-checks=replay").assert_outcomes(passed=1)
+    run(COUNT.format(""), "--lens-atol=9", "--lens-checks=transparency").assert_outcomes(passed=1)
+    pytester.makeini(ini({"checks": "replay"}))
+    run(COUNT.format("")).assert_outcomes(passed=1)
+    run(COUNT.format(""), "--lens-checks=transparency").assert_outcomes(failed=1)
+
+
+def test_unmarked_tests_are_not_validated_for_an_option(run):
+    run("def test_net(lens): lens(Numpy(), torch.ones(2))", "--lens-rtol=0").assert_outcomes(passed=1)
+    run(COUNT.format(""), "--lens-rtol=0").assert_outcomes(failed=1)

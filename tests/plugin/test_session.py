@@ -63,26 +63,30 @@ def test_a_pass_inside_a_pass_has_its_own_report():
     assert [(one.model, bool(one.report)) for one in passes] == [("Counter", False), ("LogsAnother", True)]
 
 
-class Waits(nn.Module):
-    """Meets another in its third call, the one after the two of the validation."""
+class Meets(nn.Module):
+    """Meets another; a function holds what they meet by, since a validation puts back all that it sees."""
 
-    def __init__(self, inner, parameters, both):
+    def __init__(self, inner, parameters, meet):
         super().__init__()
         self.inner = inner
         self.weight = nn.Parameter(torch.ones(parameters))
-        self.both = both
-        self.calls = 0
+        self.meet = meet
 
     def forward(self, x):
-        self.calls += 1
-        if self.calls == 3:
-            self.both.wait(timeout=20)
+        self.meet()
         return self.inner(x)
 
 
 def test_threads_have_their_own_reports():
     both = threading.Barrier(2)
-    models = [Waits(nets.Doubled(), 5, both), Waits(nets.Numpy(), 6, both)]
+    calls = []
+
+    def meet():
+        calls.append(threading.get_ident())
+        if calls.count(threading.get_ident()) == 3:  # after the two of the validation
+            both.wait(timeout=20)
+
+    models = [Meets(nets.Doubled(), 5, meet), Meets(nets.Numpy(), 6, meet)]
     threads = [threading.Thread(target=log, args=(model,)) for model in models]
 
     def run_all():
@@ -91,8 +95,9 @@ def test_threads_have_their_own_reports():
         for thread in threads:
             thread.join()
 
-    passes = noted(run_all, VALIDATE)
+    passes = noted(run_all, Settings({"checks": ["transparency", "replay"]}))
     assert {one.parameters: bool(one.report) for one in passes} == {5: True, 6: False}
+    assert len(calls) == 6  # so they met
 
 
 def test_the_pass_finds_all_as_it_was():
