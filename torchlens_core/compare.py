@@ -59,6 +59,8 @@ def difference(expected: Any, got: Any, tolerance: Tolerance | None = EXACT) -> 
     >>> print(difference(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5])).got)
     2.5 at [1]; 1 of 2 elements differ, by 0.5 at most
     """
+    if _are_plainly_equal(expected, got):  # nearly always, so that nothing else need be asked
+        return None
     if not isinstance(expected, Tensor) or not isinstance(got, Tensor):
         is_same = (
             not isinstance(expected, Tensor)
@@ -78,6 +80,37 @@ def difference(expected: Any, got: Any, tolerance: Tolerance | None = EXACT) -> 
     except (NotImplementedError, RuntimeError, TypeError) as error:
         kind = f"{type(expected).__name__} {TensorSpec.of(expected)}"
         raise IncomparableError(f"{kind}: {str(error).splitlines()[0]}") from error
+
+
+def _are_plainly_equal(expected: Any, got: Any) -> bool:
+    return (
+        type(expected) is Tensor
+        and type(got) is Tensor
+        and expected.dtype is got.dtype
+        and expected.shape == got.shape
+        and expected.device == got.device
+        and not expected.is_meta
+        and expected.layout is torch.strided
+        and got.layout is torch.strided
+        and not expected.is_nested
+        and not expected.is_quantized
+        and torch.equal(expected, got)
+    )
+
+
+def has_strides_of(expected: Tensor, got: Tensor) -> bool:
+    """Whether ``got`` lies in memory as ``expected`` does, dimensions of one element left out.
+
+    >>> has_strides_of(torch.zeros(2, 3), torch.zeros(3, 2).t()), has_strides_of(torch.zeros(1, 3), torch.zeros(3, 1).t())
+    (False, True)
+    """
+    try:
+        return all(
+            one == other or size <= 1
+            for one, other, size in zip(expected.stride(), got.stride(), expected.shape, strict=True)
+        )
+    except (RuntimeError, NotImplementedError, ValueError):  # layouts without strides
+        return True
 
 
 def _same_objects(expected: Any, got: Any) -> bool:

@@ -38,6 +38,16 @@ def arguments_of(input_args: Any, input_kwargs: Mapping[str, Any] | None = None)
     return args, dict(input_kwargs or {})
 
 
+def argument_leaves(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[tuple[structure.Path, Tensor]]:
+    """The tensors of all arguments: ``input.0["ids"]``, ``input.mask``."""
+    named = [
+        ((("attribute", name), *path), tensor)
+        for name, value in kwargs.items()
+        for path, tensor in structure.leaves(value)
+    ]
+    return [*structure.leaves(args), *named]
+
+
 def check_arguments(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Raise `ArgumentError` if ``model`` cannot be called with these arguments."""
     if not isinstance(model, nn.Module):

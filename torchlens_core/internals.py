@@ -24,7 +24,7 @@ from torch._ops import HigherOrderOperator as HigherOrderOperator
 from torch._ops import OpOverload as OpOverload
 from torch._ops import OpOverloadPacket as OpOverloadPacket
 from torch.autograd import forward_ad
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from torchlens_core.errors import UnsupportedTorchError
 
@@ -97,15 +97,39 @@ def function_mode_depth() -> int:
     return int(torch._C._len_torch_function_stack())
 
 
+def dispatch_mode_depth() -> int:
+    """How many dispatch modes are active on this thread."""
+    return int(torch._C._len_torch_dispatch_stack())
+
+
 #: Whether autocast is on for any device: one call, an eighth of the cost of asking for each.
 is_any_autocast_enabled: Callable[[], bool] = torch._C._is_any_autocast_enabled
 
 
 def without_dispatch_modes() -> AbstractContextManager[Any]:
     """Dispatch modes such as `FakeTensorMode` off, so that real tensors can be read; nothing if there are none."""
-    if torch._C._len_torch_dispatch_stack() == 0:
+    if dispatch_mode_depth() == 0:
         return nullcontext()
     return cast("AbstractContextManager[Any]", _disable_current_modes())
+
+
+class DispatchMode(TorchDispatchMode):
+    """A dispatch mode that compiled code does not concern.
+
+    Of other modes torch wraps ``__torch_dispatch__`` so that dynamo leaves it alone. That costs 5 us a kernel,
+    and the first call imports dynamo, which takes seconds. Should torch ask otherwise one day, it is slower.
+    """
+
+    #: Higher-order operators are handed over like kernels, where modes that do not say so make them raise.
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+#: The attributes in which a module keeps its submodules, parameters and buffers.
+MODULE_HOLDERS = frozenset({"_modules", "_parameters", "_buffers"})
 
 
 #: Whether a call now would reach a function mode; not while one handles a call.

@@ -48,11 +48,20 @@ _NO_FUNCTION = {
 
 
 class Ledger(Listener):
-    """The records of one pass of ``model`` while it runs; ``root_code`` runs in the frame that starts it."""
+    """The records of one pass of ``model`` while it runs; ``root_code`` runs in the frame that starts it.
 
-    def __init__(self, model: nn.Module, options: SavingOptions, root_code: CodeType) -> None:
+    Nodes are appended to ``nodes``, if somebody wants to see them come.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        options: SavingOptions,
+        root_code: CodeType,
+        nodes: list[Node] | None = None,
+    ) -> None:
         super().__init__()
-        self.nodes: list[Node] = []
+        self.nodes: list[Node] = [] if nodes is None else nodes
         self.calls: list[Call] = []
         self.layers = Layers()
         self.provenance = Provenance(self._adopt, self._adopt_write)

@@ -151,6 +151,10 @@ class Node:
             return self.special_edges
         return [Edge(value, path) for path, value in values_in(self.args, self.kwargs)]
 
+    def argument_values(self) -> list[Value]:
+        """The tensors among the arguments."""
+        return [value for _, value in values_in(self.args, self.kwargs)]
+
 
 class Call:
     """One call of a module."""

@@ -27,8 +27,14 @@ from torchlens_core.writes import out_targets
 class OpaqueCalls(Ledger):
     """Watches them for what they read, write and return."""
 
-    def __init__(self, model: nn.Module, options: SavingOptions, root_code: CodeType) -> None:
-        super().__init__(model, options, root_code)
+    def __init__(
+        self,
+        model: nn.Module,
+        options: SavingOptions,
+        root_code: CodeType,
+        nodes: list[Node] | None = None,
+    ) -> None:
+        super().__init__(model, options, root_code, nodes)
         #: The higher-order op that runs now; the last functorch transform, and the frame it began in.
         self._closed: Node | None = None
         self._transform: tuple[Node, FrameType | None] | None = None

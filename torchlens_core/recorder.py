@@ -56,8 +56,14 @@ _NO_FUNCTION = {
 class Recorder(OpaqueCalls):
     """Listens to one forward pass of ``model``; ``root_code`` runs in the frame that starts it."""
 
-    def __init__(self, model: nn.Module, options: SavingOptions, root_code: CodeType) -> None:
-        super().__init__(model, options, root_code)
+    def __init__(
+        self,
+        model: nn.Module,
+        options: SavingOptions,
+        root_code: CodeType,
+        nodes: list[Node] | None = None,
+    ) -> None:
+        super().__init__(model, options, root_code, nodes)
         #: The last backward pass inside the forward pass: gradients read later come from it.
         self._backward: Value | None = None
 
@@ -423,3 +429,15 @@ def _share_memory(node: Node, targets: Sequence[Target]) -> bool:
 def _version_of(value: Value) -> int | None:
     tensor = value.ref()
     return None if tensor is None else internals.version(tensor)
+
+
+#: The code that runs the calls which are handed to a recorder, each with whether their inside is opaque.
+RUNNERS: Mapping[CodeType, bool] = {
+    function.__code__: is_opaque
+    for is_opaque, functions in (
+        (False, (Recorder.__torch_function__, Recorder._on_other_call, Recorder._call_special)),
+        (False, (Recorder._call_recorded, Recorder._call_for_gradients, Recorder.on_function)),
+        (True, (Recorder._call_inside, Recorder._call_closed)),
+    )
+    for function in functions
+}

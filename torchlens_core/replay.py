@@ -10,8 +10,9 @@ recorded. Two ways to run it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ from torchlens_core.nodes import (
 from torchlens_core.specs import TensorSpec
 
 #: Functions whose results hold what was in memory before: they are taken from the record.
-_UNINITIALISED = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "new"}
+UNINITIALISED = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "new"}
 
 #: Told of each node and the values that it gave: ``(node, slot, tensor)``.
 Witness = Callable[[Node, int, Any], None]
@@ -54,13 +55,20 @@ def is_given(node: Node) -> bool:
     """
     if node.info.name == "set_":  # memory that came from nowhere, such as a file
         return any(isinstance(arg, torch.UntypedStorage | torch.TypedStorage) for arg in node.args)
-    return node.is_opaque or (node.kind is OP and node.info.name in _UNINITIALISED)
+    return node.is_opaque or (node.kind is OP and node.info.name in UNINITIALISED)
 
 
 class Replay:
     """One run of the graph of ``history``, or of a part of it."""
 
-    def __init__(self, history: ModelHistory, wanted: Iterable[int] | None = None) -> None:
+    def __init__(
+        self,
+        history: ModelHistory,
+        wanted: Iterable[int] | None = None,
+        given: Mapping[int, Sequence[Any]] = MappingProxyType({}),
+    ) -> None:
+        """``given`` has other values for nodes whose values are taken from the record."""
+        self._given = given
         self._nodes = history.recording.nodes
         self._graph = history.graph
         self._memory: dict[tuple[int, int], Any] = {}
@@ -81,6 +89,33 @@ class Replay:
             self._run_node(node, witness)
             for key in self._last_use.get(node.index, ()):
                 self._memory.pop(key, None)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every op is run, and each with all that it reads."""
+        chosen = self._chosen
+        return chosen is None or all(
+            node.kind is not OP or (node.index in chosen and node.index not in self._unread)
+            for node in self._nodes
+        )
+
+    def run_again(self, node: Node) -> list[Any] | None:
+        """What the node that has just been run returns when it is run once more; None if that cannot be told.
+
+        Of a call that writes, the first run has changed what the second one would read.
+        """
+        if node.kind is not OP or is_given(node) or node.info.writes is not None or "out" in node.kwargs:
+            return None
+        for state in node.rng:
+            state.restore()
+        return structure.tensors(self._result(node))
+
+    def put(self, node: Node, slot: int, value: Any) -> None:
+        """Go on with ``value`` for a value of a node that has been run, in the memory of its own."""
+        mine = self._memory.get((node.index, slot))
+        if isinstance(mine, Tensor) and isinstance(value, Tensor) and mine.shape == value.shape:
+            with torch.no_grad():
+                mine.data.copy_(value)
 
     # -- what is run -------------------------------------------------------------------------------
 
@@ -206,7 +241,7 @@ class Replay:
         """Take the values of ``node`` from the record."""
         if node.saved is None and node.values:
             raise ReplayError(f"the value of {node.info.name} was not kept, and its inside cannot be run")
-        for slot, kept in enumerate(node.saved or ()):
+        for slot, kept in enumerate(self._given.get(node.index, node.saved or ())):
             target = self._argument_like(node, node.values[slot])
             if target is None or getattr(kept, "shape", None) != target.shape:
                 target = _same_layout(kept)

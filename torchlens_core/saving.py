@@ -36,6 +36,8 @@ class SavingOptions:
     detach: bool = False
     #: Keep the gradients that later backward passes give to activations.
     gradients: bool = False
+    #: Shown every value of a node as it is made, where nothing is kept.
+    watch: Callable[[Node, list[Tensor]], None] | None = None
 
 
 #: Values saved in one storage up to which each is asked whether a write meets it. Beyond, all are copied, so that
@@ -76,6 +78,8 @@ class Saver:
                 dropped = which.hold_for_tail(node, wanted)
                 if dropped is not None:
                     self._forget(dropped)
+        elif self._options.watch is not None:
+            self._options.watch(node, tensors)
 
     @property
     def keeps_plainly(self) -> bool:

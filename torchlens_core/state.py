@@ -7,6 +7,7 @@ generators.
 from __future__ import annotations
 
 import copy
+import operator
 import random
 import types
 from collections import deque
@@ -19,7 +20,8 @@ from torch import Generator, Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from torchlens_core import internals, structure
-from torchlens_core.compare import has_values
+from torchlens_core.compare import difference, has_values
+from torchlens_core.errors import IncomparableError
 from torchlens_core.memory import has_memory
 from torchlens_core.randomness import GeneratorState
 
@@ -29,6 +31,8 @@ _LEFT_ALONE = (
     *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.GeneratorType),
     *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format, torch.jit.ScriptFunction),
 )
+#: The commonest of them, for a quick look.
+_PLAIN_TYPES = frozenset({str, bytes, int, float, complex, bool, type(None), type, types.FunctionType, torch.Size})
 #: Objects nested deeper than this are not looked at.
 _MAX_DEPTH = 12
 
@@ -40,14 +44,18 @@ class Snapshot:
     value, which `restore` is given.
     """
 
-    def __init__(self, *roots: Any) -> None:
+    def __init__(self, model: Any, *arguments: Any) -> None:
         self._seen: dict[int, Any] = {}
         self._undo: list[Callable[[], None]] = []
         self._parameters: list[Tensor] = []
+        #: What is looked at by `changes`: tensors with their values, containers with their contents.
+        self._tensors: list[tuple[_Path, Tensor, Tensor]] = []
+        self._containers: list[tuple[_Path, Any, Any]] = []
         #: Generators handed in or held, of torch.
         self.generators: list[Generator] = []
-        for root in roots:
-            self._visit(root, 0)
+        self._visit(model, 0, (None, "model"))
+        for root in arguments:
+            self._visit(root, 0, (None, "input"))
 
     def restore(self, written: Mapping[int, Tensor]) -> None:
         """Put everything back; ``written`` has the first values of parameters that were written, by id."""
@@ -58,12 +66,29 @@ class Snapshot:
                 if id(parameter) in written:
                     _put_back(parameter, written[id(parameter)])
 
-    def _visit(self, thing: Any, depth: int) -> None:
-        if isinstance(thing, _LEFT_ALONE) or id(thing) in self._seen or depth > _MAX_DEPTH:
+    def changes(self) -> dict[str, Any]:
+        """What is not as it was, by path, parameters left out: tensors and plain values, copied."""
+        found: dict[str, Any] = {}
+        with torch.no_grad(), internals.without_dispatch_modes():
+            for path, tensor, value in self._tensors:
+                if not _is_same(tensor, value):
+                    found[_shown(path)] = tensor.detach().clone()
+            for path, container, content in self._containers:
+                if _is_unchanged(container, content):
+                    continue
+                for key, item in _differing(container, content):
+                    for inner, leaf in _plain_leaves(item):
+                        found[_shown((path, key)) + inner] = leaf
+        return found
+
+    def _visit(self, thing: Any, depth: int, path: _Path) -> None:
+        if type(thing) in _PLAIN_TYPES or id(thing) in self._seen or depth > _MAX_DEPTH:
+            return
+        if isinstance(thing, _LEFT_ALONE):
             return
         self._seen[id(thing)] = thing
         if isinstance(thing, Tensor):
-            self._keep_tensor(thing)
+            self._keep_tensor(thing, path)
         elif isinstance(thing, Generator):
             self.generators.append(thing)
         elif isinstance(thing, np.ndarray):
@@ -76,9 +101,9 @@ class Snapshot:
             bits, state = thing.bit_generator, copy.deepcopy(thing.bit_generator.state)
             self._undo.append(lambda: setattr(bits, "state", state))
         else:
-            self._keep_container(thing, depth)
+            self._keep_container(thing, depth, path)
 
-    def _keep_tensor(self, tensor: Tensor) -> None:
+    def _keep_tensor(self, tensor: Tensor, path: _Path) -> None:
         if is_lazy(tensor):
             return
         if isinstance(tensor, nn.Parameter):
@@ -86,30 +111,103 @@ class Snapshot:
         elif has_values(tensor) and has_memory(tensor):
             value = tensor.detach().clone()
             self._undo.append(lambda: _put_back(tensor, value))
+            self._tensors.append((path, tensor, value))
         if tensor.is_leaf and tensor.requires_grad:
             gradient = tensor.grad
             self._undo.append(lambda: setattr(tensor, "grad", gradient))
             if gradient is not None:
-                self._visit(gradient, _MAX_DEPTH)
+                self._visit(gradient, _MAX_DEPTH, (path, "grad"))
 
-    def _keep_container(self, thing: Any, depth: int) -> None:
+    def _keep_container(self, thing: Any, depth: int, path: _Path) -> None:
         if isinstance(thing, list | deque | set | dict):
             content = copy.copy(thing)
             self._undo.append(lambda: _refill(thing, content))
-        for child in thing.values() if isinstance(thing, dict) else _items(thing):
-            self._visit(child, depth + 1)
+            self._containers.append((path, thing, content))
+        children = thing.items() if isinstance(thing, dict) else enumerate(_items(thing))
+        for name, child in children:
+            self._visit(child, depth + 1, (path, name))
         for name, child in structure.slots(thing):
             self._undo.append(_attribute_setter(thing, name, child))
-            self._visit(child, depth + 1)
+            self._visit(child, depth + 1, (path, name))
         held = getattr(thing, "__dict__", None)
         if isinstance(thing, torch.jit.ScriptModule):
-            for tensor in (*thing.parameters(), *thing.buffers()):
-                self._visit(tensor, depth)
+            for name, tensor in (*thing.named_parameters(), *thing.named_buffers()):
+                self._visit(tensor, depth, (path, name))
         elif isinstance(held, dict):
             attributes = dict(held)
             self._undo.append(lambda: _refill(held, attributes))
-            for child in attributes.values():
-                self._visit(child, depth + (not isinstance(thing, nn.Module)))
+            self._containers.append((path, held, attributes))
+            for name, child in attributes.items():
+                if type(child) in _PLAIN_TYPES:
+                    continue
+                self._visit(child, depth + (not isinstance(thing, nn.Module)), (path, name))
+
+
+#: The way to something from a root: the way to what holds it, and its name there.
+_Path = tuple[Any, Any]
+
+
+def _shown(path: _Path | None) -> str:
+    """A way as text; the dicts in which modules keep what they hold are left out."""
+    names: list[str] = []
+    while path is not None:
+        path, name = path
+        if name not in _HOLDERS:
+            names.append(str(name))
+    return ".".join(reversed(names))
+
+
+_HOLDERS = internals.MODULE_HOLDERS
+
+
+def _is_unchanged(container: Any, content: Any) -> bool:
+    """Whether a container holds the same objects as its copy; quickly, since nearly all do."""
+    if len(container) != len(content):
+        return False
+    if not content:
+        return True
+    if isinstance(container, dict):
+        return all(map(operator.is_, container.values(), content.values())) and all(
+            map(operator.is_, container, content)
+        )
+    return not isinstance(container, set) and all(map(operator.is_, container, content))
+
+
+def _is_same(tensor: Tensor, value: Tensor) -> bool:
+    try:
+        return difference(value, tensor) is None
+    except IncomparableError:
+        return True
+
+
+def _differing(container: Any, content: Any) -> list[tuple[Any, Any]]:
+    """What stands in a container that was not there before, or is gone: with None in its place."""
+    if isinstance(container, dict):
+        new = [(key, item) for key, item in container.items() if content.get(key, content) is not item]
+        return new + [(key, None) for key in content if key not in container]
+    if isinstance(container, set):
+        return [("", sorted(map(repr, container)))] if container != content else []
+    now = list(container)
+    if len(now) == len(content) and all(map(operator.is_, now, content)):
+        return []
+    return [("", now)]
+
+
+def _plain_leaves(item: Any, depth: int = 0) -> list[tuple[str, Any]]:
+    """The tensors (copied) and plain values in ``item`` with the way to each; of other things, their kind."""
+    if isinstance(item, Tensor):
+        return [("", item if is_lazy(item) or not has_values(item) else item.detach().clone())]
+    if item is None or isinstance(item, str | int | float | complex):
+        return [("", item)]
+    if depth < _MAX_DEPTH and isinstance(item, list | tuple | deque | dict):
+        parts = item.items() if isinstance(item, dict) else enumerate(item)
+        inside = [
+            (f".{key}{inner}", leaf)
+            for key, part in parts
+            for inner, leaf in _plain_leaves(part, depth + 1)
+        ]
+        return [("", f"{type(item).__name__} of {len(item)}"), *inside]
+    return [("", type(item).__name__)]
 
 
 def _items(thing: Any) -> Any:
@@ -125,6 +223,8 @@ def _attribute_setter(thing: Any, name: str, value: Any) -> Callable[[], None]:
 
 
 def _refill(container: Any, content: Any) -> None:
+    if _is_unchanged(container, content):
+        return
     container.clear()
     container.update(content) if isinstance(container, dict | set) else container.extend(content)
 
@@ -148,6 +248,28 @@ def _put_back(tensor: Tensor, value: Tensor) -> None:
         tensor.data = value.clone()
     elif not torch.equal(tensor, value):
         tensor.data.copy_(value)
+
+
+class Surroundings:
+    """What holds for the whole process or thread, and is none of a model's business to change."""
+
+    def __init__(self) -> None:
+        self._facts = {
+            "the stack of function modes": internals.function_mode_depth(),
+            "the stack of dispatch modes": internals.dispatch_mode_depth(),
+            "nn.Module.__call__": nn.Module.__call__,
+            "grad mode": torch.is_grad_enabled(),
+            "inference mode": torch.is_inference_mode_enabled(),
+            "autocast": tuple(map(torch.is_autocast_enabled, ("cpu", "cuda"))),
+            "the default dtype": torch.get_default_dtype(),
+            "the number of threads": torch.get_num_threads(),
+            "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+            "autograd.Function.apply": vars(torch.autograd.Function).get("apply"),
+        }
+
+    def differences(self, later: Surroundings) -> list[str]:
+        """What is another in ``later``."""
+        return [name for name, fact in self._facts.items() if fact != later._facts[name]]
 
 
 _new_buffer: Any = UninitializedBuffer
@@ -182,6 +304,9 @@ class Generators:
         np.random.set_state(self._numpy)
         for state in self._torch:
             state.restore()
+
+    def __len__(self) -> int:
+        return len(self._torch) + 2
 
     def differences(self, later: Generators) -> list[str]:
         """The generators whose state is another one in ``later``."""

@@ -6,7 +6,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,13 +18,14 @@ from torchlens_core import draw, internals, origins, structure
 from torchlens_core.assemble import assemble
 from torchlens_core.errors import ArgumentError
 from torchlens_core.history import ModelHistory
-from torchlens_core.inputs import arguments_of, check_arguments
+from torchlens_core.inputs import argument_leaves, arguments_of, check_arguments
 from torchlens_core.intercept import Interception
 from torchlens_core.randomness import GeneratorState
 from torchlens_core.recorder import Recorder
 from torchlens_core.saving import SavingOptions
 from torchlens_core.selection import Selection, check_keys, unknown_key
 from torchlens_core.sites import stack_of
+from torchlens_core.witness import Witness
 
 
 def log_forward_pass(
@@ -247,12 +248,13 @@ def trace(
     *,
     random_seed: int | None = None,
     keeps_unsaved: bool = True,
+    witness: Witness | None = None,
 ) -> Traced:
-    """Run ``model`` once under a recorder; the arguments have been checked."""
+    """Run ``model`` once under a recorder, watched by ``witness``; the arguments have been checked."""
     internals.require_torch()
     started = time.perf_counter()
     outer_stack = stack_of(sys._getframe(1))
-    recorder = Recorder(model, options, _run.__code__)
+    recorder = Recorder(model, options, _run.__code__, None if witness is None else witness.nodes)
 
     def finished(seconds: float, error: BaseException | None) -> ModelHistory:
         return assemble(
@@ -270,10 +272,10 @@ def trace(
     with _seeded(random_seed):
         with internals.WithoutTorchFunction():
             generator = GeneratorState.of(None, torch.device("cpu"))
-            recorder.add_inputs(_leaves(args, kwargs))
+            recorder.add_inputs(argument_leaves(args, kwargs))
         begun = time.perf_counter()
         try:
-            with Interception(recorder):
+            with nullcontext() if witness is None else witness, Interception(recorder):
                 result = _run(model, args, kwargs)
         except BaseException as error:
             with internals.WithoutTorchFunction():
@@ -281,22 +283,14 @@ def trace(
             raise
         seconds = time.perf_counter() - begun
         with internals.WithoutTorchFunction():
+            if witness is not None:
+                witness.finish(result)
             recorder.add_outputs(result)
             return Traced(finished(seconds, None), result)
 
 
 def _run(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return model(*args, **kwargs)
-
-
-def _leaves(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[structure.Path, Tensor]]:
-    """The tensors of all arguments: ``input.0["ids"]``, ``input.mask``."""
-    named = [
-        ((("attribute", name), *path), tensor)
-        for name, value in kwargs.items()
-        for path, tensor in structure.leaves(value)
-    ]
-    return [*structure.leaves(args), *named]
 
 
 def _attach(error: BaseException, history: ModelHistory) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,12 @@ from torch.nn.parameter import is_lazy
 from torchlens_core import structure
 from torchlens_core.compare import Tolerance
 from torchlens_core.history import ModelHistory
+from torchlens_core.inputs import argument_leaves
 from torchlens_core.nodes import PARAMETER
 from torchlens_core.saving import SavingOptions
-from torchlens_core.state import Generators, Snapshot, copy_of_lazy, fresh_copy
+from torchlens_core.state import Generators, Snapshot, Surroundings, copy_of_lazy, fresh_copy
 from torchlens_core.trace import trace
+from torchlens_core.witness import Witness
 
 
 @dataclass
@@ -27,7 +29,22 @@ class Run:
     results: list[tuple[str, Any]]
     gradients: list[tuple[str, Any]]
     buffers: list[tuple[str, Any]]
+    #: What else it has changed of the model and what that holds, by path.
+    changes: dict[str, Any]
     generators: Generators
+    #: What the process had set before and after.
+    before: Surroundings
+    after: Surroundings
+
+
+@dataclass
+class Logged:
+    """A logged run."""
+
+    history: ModelHistory
+    run: Run
+    #: What watched it; None if nothing did.
+    witness: Witness | None
 
 
 @dataclass
@@ -40,19 +57,25 @@ class Trial:
     tolerance: Tolerance
     grad: bool | None
     seed: int | None
+    #: Whether the logged run is watched by the witnesses of kernels and module calls.
+    is_watched: bool = True
     #: The history, or the part of it up to an error: it has the first values of parameters that were written.
     _seen: ModelHistory | None = field(init=False, default=None)
-    _is_lazy: bool = field(init=False)
+    is_lazy: bool = field(init=False)
+    #: Whether nothing was run since the state was put back.
+    _is_clean: bool = field(init=False, default=True)
     _state: Snapshot = field(init=False)
     _generators: Generators = field(init=False)
 
     def __post_init__(self) -> None:
-        self._is_lazy = any(is_lazy(parameter) for parameter in self.model.parameters())
+        self.is_lazy = any(is_lazy(parameter) for parameter in self.model.parameters())
         self._state = Snapshot(self.model, self.args, self.kwargs)
         self._generators = Generators(self._state.generators)
 
     def restore(self) -> None:
         """Model and generators as they were at the start."""
+        if self._is_clean:
+            return
         written = {
             id(node.tensor): node.saved[0]
             for node in (self._seen.recording.nodes if self._seen is not None else ())
@@ -60,52 +83,91 @@ class Trial:
         }
         self._state.restore(written)
         self._generators.restore()
+        self._is_clean = True
+
+    def start(self) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
+        """Model and arguments for a run from the state at the start."""
+        self.restore()
+        self._is_clean = False
+        # a lazy model is copied, since what its first call does to it cannot be undone
+        model = copy_of_lazy(self.model) if self.is_lazy else self.model
+        args, kwargs = fresh_copy((self.args, self.kwargs))
+        if self.seed is not None:  # `restore` puts the generator back
+            torch.manual_seed(self.seed)
+        return model, args, kwargs
 
     @cached_property
-    def traced(self) -> tuple[ModelHistory, Run]:
-        """The history of one pass, and what the pass gave."""
-        self.restore()
-        model = self._fresh_model()
-        args, kwargs = fresh_copy((self.args, self.kwargs))
-        self._sow()
+    def logged(self) -> Logged:
+        """One logged pass, and what it gave."""
+        return self._log(self.is_watched)
+
+    @cached_property
+    def logged_alone(self) -> Logged:
+        """The same with nobody watching."""
+        return self._log(False)
+
+    def _log(self, is_watched: bool) -> Logged:
+        model, args, kwargs = self.start()
+        before = Surroundings()
+        witness = Witness(model) if is_watched else None
         try:
-            traced = trace(model, args, kwargs, SavingOptions(which=True))
+            traced = trace(model, args, kwargs, SavingOptions(which=True), witness=witness)
         except BaseException as error:
             self._seen = getattr(error, "partial_history", None)
             raise
+        finally:
+            if witness is not None:
+                witness.kernels.release()
         self._seen = traced.history
-        return traced.history, self._run(model, traced.result, args, kwargs)
-
-    def _fresh_model(self) -> nn.Module:
-        """The model; a copy if it is lazy, since what its first call does to it cannot be undone."""
-        return copy_of_lazy(self.model) if self._is_lazy else self.model
+        run = self._run(model, lambda: traced.result, args, kwargs, before)
+        return Logged(traced.history, run, witness)
 
     @property
     def history(self) -> ModelHistory:
-        """The history of that pass."""
-        return self.traced[0]
+        """The history of the logged pass."""
+        return self.logged.history
+
+    @property
+    def witness(self) -> Witness:
+        """What watched it."""
+        witness = self.logged.witness
+        assert witness is not None, "the trial was not to be watched"
+        return witness
 
     @cached_property
-    def untraced(self) -> Run:
-        """The same pass without the recorder."""
-        self.restore()
-        model = self._fresh_model()
-        args, kwargs = fresh_copy((self.args, self.kwargs))
-        self._sow()
-        return self._run(model, model(*args, **kwargs), args, kwargs)
+    def unlogged(self) -> Run:
+        """The same pass without the recorder; after the logged one, which keeps the parameters that are written."""
+        assert self.logged
+        return self.run_again()
 
-    def _sow(self) -> None:
-        """Seed torch's generator, if a seed is given; `restore` puts it back."""
-        if self.seed is not None:
-            torch.manual_seed(self.seed)
+    def run_again(self) -> Run:
+        """One more pass without the recorder, from the same state."""
+        model, args, kwargs = self.start()
+        before = Surroundings()
+        return self._run(model, lambda: model(*args, **kwargs), args, kwargs, before)
 
-    def _run(self, model: nn.Module, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
-        generators = Generators(self._state.generators)
+    def _run(
+        self,
+        model: nn.Module,
+        call: Callable[[], Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        before: Surroundings,
+    ) -> Run:
+        result = call()
+        generators, after = Generators(self._state.generators), Surroundings()
         leaves = structure.leaves(result)
-        results = [(structure.show("output", path), tensor.detach().clone()) for path, tensor in leaves]
-        buffers = [(name, buffer.detach().clone()) for name, buffer in model.named_buffers()]
-        gradients = self._gradients(model, [tensor for _, tensor in leaves], (args, kwargs))
-        return Run(results, gradients, buffers, generators)
+        buffers = dict(model.named_buffers())
+        changes = {} if self.is_lazy else self._state.changes()
+        return Run(
+            results=[(structure.show("output", path), tensor.detach().clone()) for path, tensor in leaves],
+            gradients=self._gradients(model, [tensor for _, tensor in leaves], (args, kwargs)),
+            buffers=[(name, buffer.detach().clone()) for name, buffer in buffers.items()],
+            changes={path: v for path, v in changes.items() if path.removeprefix("model.") not in buffers},
+            generators=generators,
+            before=before,
+            after=after,
+        )
 
     def _gradients(
         self, model: nn.Module, outputs: Sequence[Tensor], arguments: Any
@@ -114,7 +176,7 @@ class Trial:
         wanted = torch.is_grad_enabled() if self.grad is None else self.grad
         outputs = [t for t in outputs if t.requires_grad and (t.is_floating_point() or t.is_complex())]
         leaves: dict[str, Tensor] = dict(model.named_parameters())
-        for path, tensor in structure.leaves(arguments):
+        for path, tensor in argument_leaves(*arguments):
             leaves[structure.show("input", path)] = tensor
         leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad and leaf.is_leaf}
         if not wanted or not outputs or not leaves or any(t.is_meta for t in outputs):

@@ -1,0 +1,339 @@
+"""The ATen kernels of a pass, seen from beneath the recorder: an oracle of what ran, and what it read.
+
+A dispatch mode notes each kernel in the call of a torch function that it belongs to, and keeps a shadow of all
+memory, which tells who last wrote the bytes that the kernel reads. Nothing here asks the recorder anything but
+which node it made of a call.
+
+A kernel that only looks at memory differently (`view`, `select`) reads nothing. What a call reads is
+what its kernels read of bytes that other calls have written. A call without other kernels is a view, and
+reads the bytes that it shows.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from types import CodeType, FrameType
+from typing import Any
+
+from torch import Tensor
+
+from torchlens_core import internals, structure
+from torchlens_core.shadow import NOBODY, Shadow
+from torchlens_core.sites import stack_of
+
+#: One thing read: the number of the call that wrote it, or `NOBODY`, and the storage.
+Read = tuple[int, int]
+
+#: Kernels that fill what they are given and do not read it; those that fill ``out`` are known by their schema.
+_FILLING = frozenset(
+    """
+    bernoulli_ cauchy_ copy_ exponential_ fill_ geometric_ log_normal_ normal_ random_ uniform_ zero_
+    _foreach_copy_ _foreach_zero_
+    """.split()
+)
+#: Kernels of which the first argument gives shape and kind alone.
+_SHAPED = frozenset(
+    """
+    empty_like full_like new_empty new_empty_strided new_full new_ones new_zeros ones_like rand_like randint_like
+    randn_like zeros_like
+    """.split()
+)
+#: Kernels that write running statistics, and do not say so: their positions, and that of the flag.
+_STATISTICS = {
+    "native_batch_norm": ((3, 4), 5),
+    "cudnn_batch_norm": ((3, 4), 5),
+    "miopen_batch_norm": ((3, 4), 5),
+}
+#: Kernels that only change how a tensor looks at its memory.
+_TURNING = frozenset(
+    """
+    as_strided_ detach_ squeeze_ swapaxes_ swapdims_ t_ transpose_ unsqueeze_
+    """.split()
+)
+#: Kernels after which a storage is not what it was.
+_MOVING = frozenset({"resize_", "resize_as_", "set_"})
+
+
+class _Facts:
+    """What is known of one kernel."""
+
+    __slots__ = ("is_moving", "name", "skipped", "statistics", "written")
+
+    def __init__(self, kernel: Any) -> None:
+        name = str(kernel).partition(".")[2].partition(".")[0] if "." in str(kernel) else str(kernel)
+        schemas = internals.schemas(kernel) if isinstance(kernel, internals.OpOverload) else []
+        arguments = schemas[0].arguments if schemas else []
+        written = [(n, a) for n, a in enumerate(arguments) if internals.is_written_tensor(a)]
+        if name in _TURNING:
+            written = []
+        self.name = name
+        self.statistics = _STATISTICS.get(name)
+        self.is_moving = name in _MOVING
+        #: Arguments that are written, by position and name.
+        self.written: frozenset[int | str] = frozenset(key for n, a in written for key in (n, a.name))
+        unread = [(n, a) for n, a in written if a.is_out or (name in _FILLING and n == 0)]
+        #: Arguments that are not read.
+        self.skipped: frozenset[int | str] = frozenset(key for n, a in unread for key in (n, a.name))
+        if name in _SHAPED:
+            self.skipped |= {0, "self"}
+
+
+class KernelCall:
+    """A call of a torch function, as its kernels tell of it."""
+
+    __slots__ = (
+        *("count", "function", "is_followed", "is_view", "kernels", "module", "node", "number", "reads"),
+        *("stack", "unsure", "written"),
+    )
+
+    def __init__(self, number: int, module: int) -> None:
+        self.number = number
+        #: The kernels by name, in order, each once, and how many there were.
+        self.kernels: dict[str, None] = {}
+        self.count = 0
+        #: The recorder's node for it; None if it made none.
+        self.node: Any = None
+        #: The module call it ran in, as `hooks.Hooks` numbers them.
+        self.module = module
+        self.reads: set[Read] = set()
+        #: Storages that it made or wrote.
+        self.written: set[int] = set()
+        #: Reads that no kernel shows: arguments that none of them was given.
+        self.unsure: set[Read] = set()
+        self.is_view = True
+        #: Whether all that it read and wrote could be followed.
+        self.is_followed = True
+        #: If there is no node: the stack that it ran in, and the function, unless it ran past the recorder.
+        self.stack: list[tuple[CodeType, int]] | None = None
+        self.function: Any = None
+
+
+class Kernels(internals.DispatchMode):
+    """The kernels of one pass, in the calls that they belong to."""
+
+    def __init__(
+        self, module: Callable[[], int], runners: Mapping[CodeType, bool], own: Mapping[str, Any]
+    ) -> None:
+        """``module`` tells the module call that runs now.
+
+        ``runners`` is the code that runs calls for the recorder, each with whether their inside is opaque;
+        what code with the globals ``own`` runs is for the recorder's own sake.
+        """
+        super().__init__()
+        self.calls: list[KernelCall] = []
+        #: What each tensor of the result shows; None where nobody can tell.
+        self.results: list[set[Read] | None] = []
+        #: Kernels that the recorder itself ran, to spare what it has saved.
+        self.own = 0
+        self._module = module
+        self._runners = {id(code) for code in runners}
+        self._opaque = {id(code) for code, is_opaque in runners.items() if is_opaque}
+        self._own_globals = own
+        self._shadows: dict[int, Shadow] = {}
+        self._facts: dict[Any, _Facts] = {}
+        self._depth = internals.function_mode_depth()
+        #: The call whose kernels are coming, and the frame that runs it; the views it has made.
+        self._call: KernelCall | None = None
+        self._frame: FrameType | None = None
+        self._shown: dict[int, Tensor] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if internals.is_function_mode_on():  # a kernel that no call announces is not to become one
+            with internals.WithoutTorchFunction():
+                result = func(*args, **kwargs)
+        else:
+            result = func(*args, **kwargs)
+        frame = sys._getframe(1)
+        runner = self._runner(frame)
+        if runner is not None and runner.f_globals is self._own_globals:
+            self.own += 1
+            return result
+        call = self._call_of(frame, runner)
+        facts = self._facts.get(func)
+        if facts is None:
+            facts = self._facts[func] = _Facts(func)
+        call.count += 1
+        call.kernels[facts.name] = None
+        try:
+            self._note(call, facts, args, kwargs, result)
+        except (RuntimeError, NotImplementedError, ValueError):  # layouts without strides, symbolic sizes
+            call.is_followed = call.is_view = False
+        return result
+
+    # -- which call --------------------------------------------------------------------------------
+
+    def _call_of(self, frame: FrameType, runner: FrameType | None) -> KernelCall:
+        if self._call is not None and runner is self._frame and runner is not None:
+            return self._call
+        self._close()
+        call = self._new_call()
+        if runner is None:
+            call.stack = stack_of(frame)
+        elif id(runner.f_code) in self._opaque:
+            call.node = runner.f_locals["node"]
+            call.is_followed = False
+        self._call, self._frame = call, runner
+        return call
+
+    def _close(self) -> None:
+        """The call before is over; what it was, if the recorder has made nothing of it."""
+        if self._call is not None and self._call.node is None and self._frame is not None:
+            names = self._frame.f_locals
+            self._call.function = names.get("func", names.get("name"))
+            self._call.stack = stack_of(self._frame)
+        self._call = self._frame = None
+
+    def _runner(self, frame: FrameType | None) -> FrameType | None:
+        """The frame of the recorder that runs the call, or that of its own work; None for what runs past it.
+
+        While the recorder handles a call, its mode is off the stack of modes. On it, a kernel may still come from
+        calls that are handed over otherwise, if no code of the user's stands between.
+        """
+        is_handled = internals.function_mode_depth() <= self._depth
+        runners, own = self._runners, self._own_globals
+        while frame is not None and id(frame.f_code) not in runners and frame.f_globals is not own:
+            if not is_handled and not frame.f_globals.get("__name__", "").startswith(
+                ("torch", "torchlens_core")
+            ):
+                return None
+            frame = frame.f_back
+        return frame
+
+    def _new_call(self) -> KernelCall:
+        call = KernelCall(len(self.calls), self._module())
+        self.calls.append(call)
+        self._shown = {}
+        return call
+
+    def on_node(self, node: Any, arguments: Callable[[], list[Tensor]], frame: FrameType) -> None:
+        """The recorder has made ``node`` of the call that ``frame`` runs in."""
+        call = self._call
+        runner: FrameType | None = frame
+        while runner is not None and id(runner.f_code) not in self._runners:
+            runner = runner.f_back
+        if call is None or runner is not self._frame or call.node is not None or node.is_open_ended:
+            self._close()
+            call = self._new_call()  # without kernels
+        call.node = node
+        if call.is_view:
+            for tensor in self._shown.values():
+                call.reads |= self._read(tensor, call)
+        else:
+            for (
+                tensor
+            ) in arguments():  # nobody can tell whether C++ has read those that no kernel was given
+                call.unsure |= self._read(tensor, call)
+        self._call = self._frame = None
+        self._shown = {}
+
+    # -- what it read and wrote --------------------------------------------------------------------
+
+    def _note(
+        self, call: KernelCall, facts: _Facts, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:
+        given: list[tuple[Tensor, bool]] = []
+        written: list[Tensor] = []
+        for key, arg in (*enumerate(args), *kwargs.items()) if kwargs else enumerate(args):
+            if isinstance(arg, Tensor):
+                given.append((arg, key not in facts.skipped))
+                if key in facts.written:
+                    written.append(arg)
+            elif type(arg) in (list, tuple):
+                for item in arg:
+                    if isinstance(item, Tensor):
+                        given.append((item, key not in facts.skipped))
+                        if key in facts.written:
+                            written.append(item)
+        if facts.statistics is not None:
+            positions, flag = facts.statistics
+            written += [args[n] for n in positions if args[flag] and args[n] is not None]
+        results = [result] if isinstance(result, Tensor) else structure.tensors(result)
+        keys = [internals.storage_key(tensor) for tensor in results]
+        held = {internals.storage_key(tensor) for tensor, _ in given}
+        if not written and results and all(key in held and key for key in keys):
+            for tensor, _ in given:  # a step on the way
+                self._shown.pop(id(tensor), None)
+            self._shown |= {id(tensor): tensor for tensor in results}
+            return
+        if facts.is_moving:
+            call.is_followed = call.is_view = False
+            self._lose(written)
+            return
+        call.is_view = call.is_view and not written and not results
+        for tensor, is_read in given:
+            if is_read:
+                call.reads |= self._read(tensor, call)
+        for tensor in written:
+            self._write(tensor, call)
+        for tensor, key in zip(results, keys, strict=True):
+            if not key:
+                call.is_followed = False
+            elif key not in held:
+                if key not in self._shadows:
+                    internals.hold_address(tensor.untyped_storage())
+                self._shadows[key] = Shadow(call.number)
+                call.written.add(key)
+
+    def _read(self, tensor: Tensor, call: KernelCall) -> set[Read]:
+        key = internals.storage_key(tensor)
+        if not key:
+            call.is_followed = False
+            return set()
+        shadow = self._shadows.get(key)
+        if shadow is None:
+            return {(NOBODY, key)} if tensor.numel() else set()
+        if shadow.is_lost:
+            call.is_followed = False
+            return set()
+        mine = call.number
+        return {(writer, key) for writer in shadow.read(tensor) if writer != mine}
+
+    def _write(self, tensor: Tensor, call: KernelCall) -> None:
+        key = internals.storage_key(tensor)
+        if not key:
+            call.is_followed = False
+            return
+        shadow = self._shadows.get(key)
+        if shadow is None:
+            internals.hold_address(tensor.untyped_storage())
+            shadow = self._shadows[key] = Shadow(NOBODY)
+        shadow.write(tensor, call.number)
+        call.written.add(key)
+
+    def _lose(self, tensors: list[Tensor]) -> None:
+        for tensor in tensors:
+            key = internals.storage_key(tensor)
+            if key:
+                if key not in self._shadows:
+                    internals.hold_address(tensor.untyped_storage())
+                self._shadows[key] = Shadow(NOBODY)
+                self._shadows[key].is_lost = True
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def finish(self, result: Any) -> None:
+        """The pass is over and has returned ``result``: note what it shows."""
+        self._close()
+        for _, tensor in structure.leaves(result):
+            shown = KernelCall(-2, -1)
+            try:
+                reads = self._read(tensor, shown)
+            except (RuntimeError, NotImplementedError, ValueError):
+                shown.is_followed = False
+            self.results.append(reads if shown.is_followed else None)
+
+    def release(self) -> None:
+        """Let addresses be used again."""
+        self._close()
+        self._shown = {}
+        internals.release_addresses(self._shadows)
+        self._shadows = {}
+
+    @property
+    def count(self) -> int:
+        """Kernels of the model's pass."""
+        return sum(call.count for call in self.calls)
