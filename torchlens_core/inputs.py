@@ -38,7 +38,9 @@ def arguments_of(input_args: Any, input_kwargs: Mapping[str, Any] | None = None)
     return args, dict(input_kwargs or {})
 
 
-def argument_leaves(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[tuple[structure.Path, Tensor]]:
+def argument_leaves(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> list[tuple[structure.Path, Tensor]]:
     """The tensors of all arguments: ``input.0["ids"]``, ``input.mask``."""
     named = [
         ((("attribute", name), *path), tensor)

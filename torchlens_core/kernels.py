@@ -12,7 +12,7 @@ reads the bytes that it shows.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FrameType
 from typing import Any
 
@@ -83,8 +83,18 @@ class KernelCall:
     """A call of a torch function, as its kernels tell of it."""
 
     __slots__ = (
-        *("count", "function", "is_followed", "is_view", "kernels", "module", "node", "number", "reads"),
-        *("stack", "unsure", "written"),
+        "count",
+        "function",
+        "is_followed",
+        "is_view",
+        "kernels",
+        "module",
+        "node",
+        "number",
+        "reads",
+        "stack",
+        "unsure",
+        "written",
     )
 
     def __init__(self, number: int, module: int) -> None:
@@ -113,12 +123,12 @@ class Kernels(internals.DispatchMode):
     """The kernels of one pass, in the calls that they belong to."""
 
     def __init__(
-        self, module: Callable[[], int], runners: Mapping[CodeType, bool], own: Mapping[str, Any]
+        self, module: Callable[[], int], runners: Mapping[CodeType, bool], own: Iterable[CodeType]
     ) -> None:
         """``module`` tells the module call that runs now.
 
         ``runners`` is the code that runs calls for the recorder, each with whether their inside is opaque;
-        what code with the globals ``own`` runs is for the recorder's own sake.
+        what the code in ``own`` runs is for the recorder's own sake.
         """
         super().__init__()
         self.calls: list[KernelCall] = []
@@ -129,7 +139,7 @@ class Kernels(internals.DispatchMode):
         self._module = module
         self._runners = {id(code) for code in runners}
         self._opaque = {id(code) for code, is_opaque in runners.items() if is_opaque}
-        self._own_globals = own
+        self._own = {id(code) for code in own}
         self._shadows: dict[int, Shadow] = {}
         self._facts: dict[Any, _Facts] = {}
         self._depth = internals.function_mode_depth()
@@ -141,15 +151,18 @@ class Kernels(internals.DispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        if internals.is_function_mode_on():  # a kernel that no call announces is not to become one
-            with internals.WithoutTorchFunction():
-                result = func(*args, **kwargs)
-        else:
-            result = func(*args, **kwargs)
         frame = sys._getframe(1)
+        if (
+            internals.is_function_mode_on()
+        ):  # a kernel that no call announces: neither it nor our looks are calls
+            with internals.WithoutTorchFunction():
+                return self._run(func, args, kwargs or {}, frame)
+        return self._run(func, args, kwargs or {}, frame)
+
+    def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> Any:
+        result = func(*args, **kwargs)
         runner = self._runner(frame)
-        if runner is not None and runner.f_globals is self._own_globals:
+        if runner is not None and id(runner.f_code) in self._own:
             self.own += 1
             return result
         call = self._call_of(frame, runner)
@@ -194,8 +207,8 @@ class Kernels(internals.DispatchMode):
         calls that are handed over otherwise, if no code of the user's stands between.
         """
         is_handled = internals.function_mode_depth() <= self._depth
-        runners, own = self._runners, self._own_globals
-        while frame is not None and id(frame.f_code) not in runners and frame.f_globals is not own:
+        ends, own = self._runners, self._own
+        while frame is not None and (code := id(frame.f_code)) not in ends and code not in own:
             if not is_handled and not frame.f_globals.get("__name__", "").startswith(
                 ("torch", "torchlens_core")
             ):
@@ -219,16 +232,23 @@ class Kernels(internals.DispatchMode):
             self._close()
             call = self._new_call()  # without kernels
         call.node = node
+        try:
+            self._note_arguments(call, arguments())
+        except (RuntimeError, NotImplementedError, ValueError):
+            call.is_followed = False
+        self._call = self._frame = None
+        self._shown = {}
+
+    def _note_arguments(self, call: KernelCall, arguments: list[Tensor]) -> None:
+        """What a view shows; and arguments that no kernel was given: nobody can tell whether C++ has read them."""
+        shown = set()
         if call.is_view:
             for tensor in self._shown.values():
                 call.reads |= self._read(tensor, call)
-        else:
-            for (
-                tensor
-            ) in arguments():  # nobody can tell whether C++ has read those that no kernel was given
+                shown.add(internals.storage_key(tensor))
+        for tensor in arguments:
+            if internals.storage_key(tensor) not in shown:
                 call.unsure |= self._read(tensor, call)
-        self._call = self._frame = None
-        self._shown = {}
 
     # -- what it read and wrote --------------------------------------------------------------------
 

@@ -212,3 +212,10 @@ class OpaqueCalls(Ledger):
                     have.add(id(origin))
                     edges.append(Edge(origin, (len(edges),)))
         node.special_edges = edges
+
+
+#: The code that runs calls inside opaque ones.
+OPAQUE_RUNNERS: tuple[CodeType, ...] = (
+    OpaqueCalls._call_closed.__code__,
+    OpaqueCalls._call_inside.__code__,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +22,7 @@ _FACTORS = 251
 class Perturbation:
     """Changes made in place, to be undone."""
 
-    _undo: list[Callable[[], None]] = field(default_factory=list)
+    _undo: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def change(self, tensor: Tensor) -> bool:
         """Change ``tensor``, towards zero; False if that cannot be done."""
@@ -34,13 +34,13 @@ class Perturbation:
             part.copy_(_nearby(before))
         except (RuntimeError, NotImplementedError):
             return False
-        self._undo.append(lambda: part.copy_(before))
+        self._undo.append((part, before))
         return True
 
     def undo(self) -> None:
         """Put everything back."""
-        for undo in reversed(self._undo):
-            undo()
+        for part, before in reversed(self._undo):
+            part.copy_(before)
         self._undo.clear()
 
 

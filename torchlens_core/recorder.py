@@ -33,7 +33,7 @@ from torchlens_core.nodes import (
     Value,
     values_in,
 )
-from torchlens_core.opaque import OpaqueCalls
+from torchlens_core.opaque import OPAQUE_RUNNERS, OpaqueCalls
 from torchlens_core.origins import InsideTransform, Unborn
 from torchlens_core.randomness import GeneratorState
 from torchlens_core.saving import SavingOptions
@@ -433,11 +433,12 @@ def _version_of(value: Value) -> int | None:
 
 #: The code that runs the calls which are handed to a recorder, each with whether their inside is opaque.
 RUNNERS: Mapping[CodeType, bool] = {
-    function.__code__: is_opaque
-    for is_opaque, functions in (
-        (False, (Recorder.__torch_function__, Recorder._on_other_call, Recorder._call_special)),
-        (False, (Recorder._call_recorded, Recorder._call_for_gradients, Recorder.on_function)),
-        (True, (Recorder._call_inside, Recorder._call_closed)),
-    )
-    for function in functions
+    **{
+        function.__code__: False
+        for function in (
+            *(Recorder.__torch_function__, Recorder.on_function, Recorder._on_other_call),
+            *(Recorder._call_special, Recorder._call_recorded, Recorder._call_for_gradients),
+        )
+    },
+    **dict.fromkeys(OPAQUE_RUNNERS, True),
 }

@@ -32,7 +32,9 @@ _LEFT_ALONE = (
     *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format, torch.jit.ScriptFunction),
 )
 #: The commonest of them, for a quick look.
-_PLAIN_TYPES = frozenset({str, bytes, int, float, complex, bool, type(None), type, types.FunctionType, torch.Size})
+_PLAIN_TYPES = frozenset(
+    {str, bytes, int, float, complex, bool, type(None), type, types.FunctionType, torch.Size}
+)
 #: Objects nested deeper than this are not looked at.
 _MAX_DEPTH = 12
 
@@ -77,6 +79,8 @@ class Snapshot:
                 if _is_unchanged(container, content):
                     continue
                 for key, item in _differing(container, content):
+                    if str(key).startswith("_torchdynamo") or "_torchdynamo_orig_backend" in _shown(path):
+                        continue  # the compiler keeps its own state where it likes
                     for inner, leaf in _plain_leaves(item):
                         found[_shown((path, key)) + inner] = leaf
         return found

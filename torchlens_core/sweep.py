@@ -139,7 +139,7 @@ def is_alike(one: Node, other: Node) -> bool:
 
 def _is_same(saved: Any, tensor: Tensor) -> bool | None:
     """None if nobody can tell."""
-    if type(saved) is Tensor and type(tensor) is Tensor:
+    if type(saved) is Tensor and type(tensor) is Tensor and not (saved.is_nested or tensor.is_nested):
         if saved.shape != tensor.shape or saved.dtype != tensor.dtype:
             return False
         try:

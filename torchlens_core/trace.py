@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from torchlens_core import draw, internals, origins, structure
+from torchlens_core import draw, internals, origins
 from torchlens_core.assemble import assemble
 from torchlens_core.errors import ArgumentError
 from torchlens_core.history import ModelHistory

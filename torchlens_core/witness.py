@@ -6,15 +6,24 @@ The recorder does not know of it. It is told of each node by the list that the r
 from __future__ import annotations
 
 import sys
+from types import FunctionType
 from typing import Any
 
 from torch import Tensor, nn
 
-from torchlens_core import saving
+from torchlens_core import internals, saving
 from torchlens_core.hooks import Hooks
 from torchlens_core.kernels import Kernels
 from torchlens_core.nodes import OUTPUT, SOURCES, Node
 from torchlens_core.recorder import RUNNERS
+
+#: The code by which the recorder runs kernels for its own sake: to spare saved values, to look into TorchScript.
+_OWN_WORK = [
+    function.__code__
+    for kind in (saving, saving.Saver)
+    for function in vars(kind).values()
+    if isinstance(function, FunctionType)
+] + [internals.script_writes.__wrapped__.__code__]
 
 
 class Witness:
@@ -22,7 +31,7 @@ class Witness:
 
     def __init__(self, model: nn.Module) -> None:
         self.hooks = Hooks(model)
-        self.kernels = Kernels(self.hooks.current, RUNNERS, vars(saving))
+        self.kernels = Kernels(self.hooks.current, RUNNERS, _OWN_WORK)
         #: The list that the recorder is to append its nodes to.
         self.nodes: list[Node] = _Nodes(self.kernels)
 

@@ -401,7 +401,7 @@ CASES: list[Tricky] = [
     Tricky(Generators, rand(_23)),
     Tricky(FunctionTable, rand(_3)),
     Tricky(Branches, rand(_3), passes={"max_1_5": 3, "mul_2_8": 2}),
-    Tricky(Escapes, rand(_3)),
+    Tricky(Escapes, rand(_3), finding="Hidden dependence: a value left the graph through Python"),
     Tricky(NestedLoops, rand(_23), passes={"linear_1_1": 2, "linear_2_2": 6, "add_1_3": 6}),
     Tricky(TwoLoopsOverOneModule, rand(_23), passes={"linear_1_1": 2, "linear_2_2": 3}),
     Tricky(WhileCondition, rand(_23), passes={"norm_1_1": 4, "lt_1_2": 4, "linear_1_5": 3}),
@@ -415,5 +415,5 @@ CASES: list[Tricky] = [
     Tricky(BuiltinsOnTensors, rand(_23)),
     Tricky(TruthValues, rand(_3)),
     Tricky(LongBranches, rand(_23), passes={"linear_1_5": 2, "relu_1_6": 2}),
-    Tricky(TensorsAsNumbers, rand(_3)),
+    Tricky(TensorsAsNumbers, rand(_3), finding="Hidden dependence: a value left the graph through Python"),
 ]

@@ -328,6 +328,8 @@ CASES: list[Tricky] = [
     Tricky(FunctionReturnsViews, rand(_3, _3)),
     Tricky(FunctionReturnsViews, rand(_3, _3), grad=False),
     Tricky(GradientReversed, rand(_3)),
-    Tricky(FunctionOfManyKinds, rand(_3)),
+    Tricky(
+        FunctionOfManyKinds, rand(_3), finding="Hidden dependence: a value left the graph through Python"
+    ),
     Tricky(NumpyInPlaceFunction, rand(_3), finding="written unseen"),
 ]

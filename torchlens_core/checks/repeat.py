@@ -110,7 +110,7 @@ def _cause(history: ModelHistory, again: Sweep, first: Node | None) -> str:
     if first.index in again.numbers:
         path, old, new = again.numbers[first.index]
         at = ".".join(map(str, path))
-        return f"{name} is handed other numbers: argument {at} is {str(old)[:40]} in one run, {str(new)[:40]} in the next"
+        return f"{name} is handed other numbers: argument {at} is {str(old)[:40]}, then {str(new)[:40]}"
     if first.kind is OP and first.info.name in UNINITIALISED:
         return f"{name} is uninitialised memory: it holds what was there before"
     if first.kind is CONSTANT:

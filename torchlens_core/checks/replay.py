@@ -190,7 +190,7 @@ def _other_strides(node: Node, slot: int, saved: Any, value: Any) -> Difference 
     """How a value lies otherwise in memory, if it does: as it was, or as a copy of what was replayed would."""
     if type(saved) is not Tensor or type(value) is not Tensor or not has_values(saved):
         return None
-    if has_strides_of(saved, value) or is_lazy_view(saved):
+    if has_strides_of(saved, value) or is_lazy_view(saved) or is_given(node):
         return None
     if internals.storage_key(saved) != node.values[slot].storage.key:
         if saved.is_contiguous() or has_strides_of(saved, torch.empty_like(value)):
