@@ -8,6 +8,7 @@ places. The stack behind a chain is kept once a chain; lines and source are read
 from __future__ import annotations
 
 import linecache
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ import torch
 
 Chain = tuple[int, ...]
 
-_PACKAGE = str(Path(__file__).parent)
-_TORCH = str(Path(torch.__file__).parent)
+_PACKAGE = str(Path(__file__).parent) + os.sep
+_TORCH = str(Path(torch.__file__).parent) + os.sep
 #: Source lines shown before and after a call, as TorchLens shows them.
 CONTEXT_LINES = 9
 

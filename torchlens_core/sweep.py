@@ -177,7 +177,7 @@ def _align(found: Sweep, first: Any, second: Any) -> None:
         number = _other_number(one, other)
         if number is not None:
             found.numbers[one.index] = number
-        if one.kind is ESCAPE and not _is_equal(one.result, other.result):
+        if one.kind is ESCAPE and not is_equal(one.result, other.result):
             found.escapes.add(one.index)
     else:
         if len(first) != len(second) and found.error is None:
@@ -209,11 +209,12 @@ def _differing(path: ArgPath, mine: Any, yours: Any) -> Iterator[tuple[ArgPath, 
     elif isinstance(mine, Mapping) and isinstance(yours, Mapping):
         for key in mine:
             yield from _differing((*path, key), mine[key], yours.get(key))
-    elif isinstance(mine, _PLAIN) and isinstance(yours, _PLAIN) and not _is_equal(mine, yours):
+    elif isinstance(mine, _PLAIN) and isinstance(yours, _PLAIN) and not is_equal(mine, yours):
         yield path, mine, yours
 
 
-def _is_equal(mine: Any, yours: Any) -> bool:
+def is_equal(mine: Any, yours: Any) -> bool:
+    """Whether two things that are no tensors are the same; what cannot be compared is."""
     if mine is yours:
         return True
     if type(mine) in _SCALARS and type(yours) in _SCALARS:

@@ -64,6 +64,7 @@ class Trial:
     is_lazy: bool = field(init=False)
     #: Whether nothing was run since the state was put back.
     _is_clean: bool = field(init=False, default=True)
+    _logged: Logged | None = field(init=False, default=None)
     _state: Snapshot = field(init=False)
     _generators: Generators = field(init=False)
 
@@ -74,6 +75,7 @@ class Trial:
 
     def restore(self) -> None:
         """Model and generators as they were at the start."""
+        self._generators.restore()  # a replay moves them too
         if self._is_clean:
             return
         written = {
@@ -82,7 +84,6 @@ class Trial:
             if node.kind is PARAMETER and node.saved is not None
         }
         self._state.restore(written)
-        self._generators.restore()
         self._is_clean = True
 
     def start(self) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
@@ -96,13 +97,14 @@ class Trial:
             torch.manual_seed(self.seed)
         return model, args, kwargs
 
-    @cached_property
+    @property
     def logged(self) -> Logged:
         """One logged pass, and what it gave."""
-        return self._log(self.is_watched)
+        if self._logged is None:  # no `cached_property`, whose frame would stand in the stacks of the history
+            self._logged = self._log(self.is_watched)
+        return self._logged
 
-    @cached_property
-    def logged_alone(self) -> Logged:
+    def log_alone(self) -> Logged:
         """The same with nobody watching."""
         return self._log(False)
 

@@ -72,7 +72,7 @@ class Edges:
                 return []
             origins = self._resolve(edge)
             recorded |= origins
-            if _is_empty(edge.origin) or all(map(_is_empty, node.values)):  # nothing of it can be read
+            if _is_empty(edge.origin) or (node.values and all(map(_is_empty, node.values))):  # nothing of it can be read
                 allowed = None if allowed is None else allowed | origins
         if true is None or allowed is None:
             self.unfollowed += 1
@@ -97,7 +97,7 @@ class Edges:
                 continue
             call = self._kernels.calls[number]
             node = call.node
-            if node is None or not call.is_followed or _is_closed(node) or key not in self._keys[id(node)]:
+            if node is None or not call.is_followed or _is_closed(node) or key not in self._keys.get(id(node), {key}):
                 return None
             origins.add((id(node), key))
         return origins

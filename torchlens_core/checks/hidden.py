@@ -16,7 +16,7 @@ from torchlens_core.history import ModelHistory
 from torchlens_core.nodes import CONSTANT, ESCAPE, OP, OUTPUT, SOURCES, Node
 from torchlens_core.replay import UNINITIALISED
 from torchlens_core.report import Finding
-from torchlens_core.sweep import Sweep, sweep
+from torchlens_core.sweep import Sweep, is_equal, sweep
 from torchlens_core.trial import Trial
 
 #: Nodes that did not change, named in the notes.
@@ -117,7 +117,9 @@ class _Hidden:
                     found.append(self._number(node))
             elif node.index in swept.changed and node.index not in explained:
                 explained.add(node.index)
-                if not (node.info.draws or node.info.writes):
+                if node.index in swept.reshaped:
+                    self.sizes.append(node)
+                elif not (node.info.draws or node.info.writes):
                     found.append(self._value(node))
         return found
 
@@ -155,7 +157,7 @@ class _Hidden:
                 and any(edge.origin.node in swept.changed | swept.moved for edge in one.edges)
             )
         ]
-        same = [one for one in gone if number is not None and one.result == number]
+        same = [one for one in gone if number is not None and is_equal(one.result, number)]
         found = same or gone
         return found[-1] if found else None
 

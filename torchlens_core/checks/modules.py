@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from torchlens_core.checks.places import line_in, where
+from torchlens_core.checks.places import line_in, name_of, where
 from torchlens_core.history import ModelHistory
 from torchlens_core.hooks import HookedCall
 from torchlens_core.nodes import Call, Value
@@ -42,6 +42,7 @@ def _differences(
 ) -> Iterator[Finding]:
     """The first call that differs: what follows it is shifted."""
     number_of = {call.index: n for n, call in enumerate(recorded)}
+    contents = _contents(history)
     for seen, call in zip(hooked, recorded, strict=False):
         for what, expected, got in _aspects(seen, call, number_of):
             if expected != got:
@@ -57,6 +58,11 @@ def _differences(
                     history, call, f"Hooks and history disagree on the {name} of a module call", *wrong
                 )
                 return
+        stale = _overwritten(call, contents)
+        if stale is not None:
+            names = [name_of(history, history.recording.nodes[index]) for index in stale]
+            yield _finding(history, call, "A module call returned what was overwritten in it", *names)
+            return
     if len(hooked) != len(recorded):
         more = hooked[len(recorded) :] or recorded[len(hooked) :]
         yield Finding(
@@ -66,6 +72,24 @@ def _differences(
             got=f"(history) {len(recorded)}; the first too many is {_name(more[0])}",
             advice=_DEFECT,
         )
+
+
+def _contents(history: ModelHistory) -> dict[int, list[int]]:
+    """By tensor object, as its weak reference: the nodes that made and wrote it."""
+    contents: dict[int, list[int]] = {}
+    for node in history.recording.nodes:
+        for value in node.values:
+            contents.setdefault(id(value.ref), []).append(node.index)
+    return contents
+
+
+def _overwritten(call: Call, contents: dict[int, list[int]]) -> tuple[int, int] | None:
+    """The last writer in a call of a tensor that it returned, and an older one that is named instead."""
+    for value in call.outputs:
+        later = [index for index in contents.get(id(value.ref), ()) if value.node < index < call.last]
+        if later:
+            return later[-1], value.node
+    return None
 
 
 def _aspects(seen: HookedCall, call: Call, number_of: dict[int, int]) -> Iterator[tuple[str, str, str]]:

@@ -193,7 +193,7 @@ def _other_strides(node: Node, slot: int, saved: Any, value: Any) -> Difference 
     if has_strides_of(saved, value) or is_lazy_view(saved) or is_given(node):
         return None
     if internals.storage_key(saved) != node.values[slot].storage.key:
-        if saved.is_contiguous() or has_strides_of(saved, torch.empty_like(value)):
+        if has_strides_of(saved, torch.empty_like(value)):
             return None
     return Difference(f"strides {saved.stride()}", f"strides {value.stride()}")
 

@@ -27,7 +27,7 @@ def check_transparency(trial: Trial) -> CheckResult:
     plain = trial.unlogged
     findings, notes = _compare(trial, trial.logged.run)
     if findings and trial.is_watched:  # composite kernels may take other paths under a dispatch mode
-        again, more = _compare(trial, trial.logged_alone.run)
+        again, more = _compare(trial, trial.log_alone().run)
         if not again:
             findings, notes = [], [*more, "equal only where no dispatch mode watches the logged pass"]
     if findings:
