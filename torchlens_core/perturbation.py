@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,8 +13,9 @@ from torchlens_core.compare import has_values
 
 #: Elements of a source that are changed at most: enough to show, cheap beside a forward pass.
 MAX_CHANGED = 4096
-#: Relative change of an element at most, and what takes the place of zeros.
-RELATIVE, INSTEAD_OF_ZERO = 2.0**-6, 2.0**-10
+#: Relative change of an element at most, and what is added besides: less than the least of the changes takes from 1,
+#: so that probabilities stay what they are.
+RELATIVE, AWAY = 2.0**-6, 2.0**-16
 #: Factors differ from element to element, since many models do not mind their input scaled; a prime number of them.
 _FACTORS = 251
 
@@ -31,7 +33,7 @@ class Perturbation:
         try:
             part = _part(tensor.data)
             before = part.clone()
-            part.copy_(_nearby(before))
+            _move(part)
         except (RuntimeError, NotImplementedError):
             return False
         self._undo.append((part, before))
@@ -49,7 +51,7 @@ def change_input(tensor: Tensor, with_integers: bool) -> bool:
     if not _is_plain(tensor):
         return False
     if tensor.is_floating_point() or tensor.is_complex():
-        tensor.data.copy_(_nearby(tensor.data))
+        _move(tensor.data)
         return True
     if not with_integers or tensor.numel() < 2:
         return False
@@ -83,8 +85,16 @@ def _part(tensor: Tensor) -> Tensor:
     return tensor.view(-1)[::step]
 
 
-def _nearby(values: Tensor) -> Tensor:
+def _move(values: Tensor) -> None:
+    """Change each element a little: towards zero, zeros away from it."""
     count = values.numel()
-    factors = 1 - RELATIVE * (torch.arange(1, _FACTORS + 1, device=values.device) / _FACTORS)
-    factors = factors.repeat(-(-count // _FACTORS))[:count].view(values.shape).to(values.dtype)
-    return torch.where(values == 0, torch.full_like(values, INSTEAD_OF_ZERO), values * factors)
+    factors = _factors(min(count, MAX_CHANGED), values.device)
+    if count > MAX_CHANGED:
+        factors = factors.repeat(-(-count // MAX_CHANGED))[:count]
+    values.mul_(factors.view(values.shape)).add_(AWAY)
+
+
+@lru_cache(maxsize=512)
+def _factors(count: int, device: torch.device) -> Tensor:
+    steps = torch.arange(count, device=device) % _FACTORS + 1
+    return 1 - RELATIVE * steps / _FACTORS

@@ -120,20 +120,32 @@ class Replay:
     # -- what is run -------------------------------------------------------------------------------
 
     def _closure(self, wanted: Sequence[int]) -> set[int]:
-        """The nodes that ``wanted`` depend on, and those that make memory for them."""
-        read = set(wanted)
-        for index in wanted:
-            read |= self._graph.ancestors(index)
+        """The nodes that ``wanted`` depend on, and those that make memory for them or give them their shape."""
+        read: set[int] = set()
+        self._read(wanted, read)
         chosen = set(read)
         stack = list(read)
         while stack:
             node = self._nodes[stack.pop()]
+            for path, value in values_in(node.args, node.kwargs):
+                if path[0] in node.info.unread and value.node not in read:
+                    # its size may be data: what it depends on is run as it was
+                    known = set(read)
+                    self._read([value.node], read)
+                    stack += read - known
+                    chosen |= read
             for value in self._needed(node):
                 if value.node not in chosen:
                     chosen.add(value.node)
                     stack.append(value.node)
         self._unread = chosen - read
         return chosen
+
+    def _read(self, wanted: Iterable[int], read: set[int]) -> None:
+        """Add nodes, and what they depend on."""
+        for index in wanted:
+            read.add(index)
+            read |= self._graph.ancestors(index)
 
     @staticmethod
     def _needed(node: Node) -> list[Value]:

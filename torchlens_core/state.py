@@ -10,7 +10,7 @@ import copy
 import operator
 import random
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -64,6 +64,8 @@ class Snapshot:
         with torch.no_grad(), internals.without_dispatch_modes():
             for undo in reversed(self._undo):
                 undo()
+            for _, container, content in self._containers:
+                _refill(container, content)
             for parameter in self._parameters:
                 if id(parameter) in written:
                     _put_back(parameter, written[id(parameter)])
@@ -124,28 +126,39 @@ class Snapshot:
 
     def _keep_container(self, thing: Any, depth: int, path: _Path) -> None:
         if isinstance(thing, list | deque | set | dict):
-            content = copy.copy(thing)
-            self._undo.append(lambda: _refill(thing, content))
-            self._containers.append((path, thing, content))
+            self._containers.append((path, thing, copy.copy(thing)))
+        if isinstance(thing, nn.Module):
+            self._keep_attributes(thing, depth, path)
+            return
         children = thing.items() if isinstance(thing, dict) else enumerate(_items(thing))
         for name, child in children:
             self._visit(child, depth + 1, (path, name))
+        if type(thing) in _BUILTIN:
+            return
         for name, child in structure.slots(thing):
             self._undo.append(_attribute_setter(thing, name, child))
             self._visit(child, depth + 1, (path, name))
+        self._keep_attributes(thing, depth + 1, path)
+
+    def _keep_attributes(self, thing: Any, depth: int, path: _Path) -> None:
         held = getattr(thing, "__dict__", None)
         if isinstance(thing, torch.jit.ScriptModule):
             for name, tensor in (*thing.named_parameters(), *thing.named_buffers()):
                 self._visit(tensor, depth, (path, name))
         elif isinstance(held, dict):
             attributes = dict(held)
-            self._undo.append(lambda: _refill(held, attributes))
             self._containers.append((path, held, attributes))
             for name, child in attributes.items():
                 if type(child) in _PLAIN_TYPES:
                     continue
-                self._visit(child, depth + (not isinstance(thing, nn.Module)), (path, name))
+                if type(child) in _BUILTIN and not child:  # most of what a module holds are empty dicts
+                    self._containers.append(((path, name), child, type(child)()))
+                    continue
+                self._visit(child, depth, (path, name))
 
+
+#: Containers that hold nothing but their items.
+_BUILTIN = frozenset({dict, OrderedDict, list, deque, set})
 
 #: The way to something from a root: the way to what holds it, and its name there.
 _Path = tuple[Any, Any]

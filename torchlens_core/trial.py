@@ -61,6 +61,8 @@ class Trial:
     is_watched: bool = True
     #: The history, or the part of it up to an error: it has the first values of parameters that were written.
     _seen: ModelHistory | None = field(init=False, default=None)
+    #: Whether a check has told that the model is not the same from run to run.
+    is_unlike_itself: bool = field(init=False, default=False)
     is_lazy: bool = field(init=False)
     #: Whether nothing was run since the state was put back.
     _is_clean: bool = field(init=False, default=True)

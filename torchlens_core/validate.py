@@ -71,6 +71,7 @@ def validate_model_activations(
     Raises:
         ArgumentError: as `log_forward_pass`, and for unknown checks; nothing was run.
 
+    >>> import torch
     >>> bool(validate_model_activations(nn.Linear(4, 3), torch.rand(2, 4)))
     True
     """

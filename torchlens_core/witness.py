@@ -16,6 +16,7 @@ from torchlens_core.hooks import Hooks
 from torchlens_core.kernels import Kernels
 from torchlens_core.nodes import OUTPUT, SOURCES, Node
 from torchlens_core.recorder import RUNNERS
+from torchlens_core.threads import Threads
 
 #: The code by which the recorder runs kernels for its own sake: to spare saved values, to look into TorchScript.
 _OWN_WORK = [
@@ -31,17 +32,20 @@ class Witness:
 
     def __init__(self, model: nn.Module) -> None:
         self.hooks = Hooks(model)
+        self.threads = Threads()
         self.kernels = Kernels(self.hooks.current, RUNNERS, _OWN_WORK)
         #: The list that the recorder is to append its nodes to.
         self.nodes: list[Node] = _Nodes(self.kernels)
 
     def __enter__(self) -> Witness:
         self.hooks.attach()
+        self.threads.open()
         self.kernels.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
         self.kernels.__exit__(*error)
+        self.threads.close()
         self.hooks.detach()
 
     def finish(self, result: Any) -> None:

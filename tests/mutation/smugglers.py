@@ -122,8 +122,8 @@ class OnAThread(nn.Module):
         def work():
             results.append(y.sin())
 
-        thread = threading.Thread(target=work)  # out
-        thread.start()
+        thread = threading.Thread(target=work)
+        thread.start()  # out
         thread.join()
         return x + results[0]  # in
 

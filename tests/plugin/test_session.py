@@ -59,7 +59,7 @@ def test_histories_are_kept_for_pictures_only():
 
 
 def test_a_pass_inside_a_pass_has_its_own_report():
-    passes = noted(lambda: log(nets.LogsAnother()), VALIDATE)
+    passes = noted(lambda: log(nets.LogsAnother()), Settings({"checks": ["transparency", "replay"]}))
     assert [(one.model, bool(one.report)) for one in passes] == [("Counter", False), ("LogsAnother", True)]
 
 

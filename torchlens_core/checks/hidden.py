@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torchlens_core.checks.places import name_of, where
+from torchlens_core.checks.places import line_in, name_of, where
 from torchlens_core.checks.repeat import unlike_itself
 from torchlens_core.functions import gives_memory
 from torchlens_core.history import ModelHistory
@@ -17,6 +17,7 @@ from torchlens_core.nodes import CONSTANT, ESCAPE, OP, OUTPUT, SOURCES, Node
 from torchlens_core.replay import UNINITIALISED
 from torchlens_core.report import Finding
 from torchlens_core.sweep import Sweep, is_equal, sweep
+from torchlens_core.threads import Threads
 from torchlens_core.trial import Trial
 
 #: Nodes that did not change, named in the notes.
@@ -36,12 +37,12 @@ def find_hidden(trial: Trial, notes: list[str]) -> tuple[list[Finding], dict[str
             "what follows was not looked at"
         )
     expected = _descendants(history, swept.moved)
-    hidden = _Hidden(history, swept, expected)
+    hidden = _Hidden(history, swept, expected, trial.witness.threads)
     findings = hidden.findings()
-    if findings:
-        reason = unlike_itself(trial, hidden.places)
-        if reason is not None:
-            findings = [reason]
+    reason = unlike_itself(trial, hidden.places) if findings else None
+    if reason is not None:
+        findings = [] if trial.is_unlike_itself else [reason]
+        notes.append("what differs from run to run was not looked at")
     if hidden.sizes:
         notes.append(f"sizes taken from values, which no edge shows: {_listed(history, hidden.sizes)}")
     silent = [
@@ -91,7 +92,10 @@ def _origins(node: Node) -> list[int]:
 class _Hidden:
     """Values that change with the sources although the graph leads to them from none."""
 
-    def __init__(self, history: ModelHistory, swept: Sweep, expected: set[int]) -> None:
+    def __init__(
+        self, history: ModelHistory, swept: Sweep, expected: set[int], threads: Threads
+    ) -> None:
+        self._threads = threads
         self._history = history
         self._nodes = history.recording.nodes
         self._swept = swept
@@ -164,12 +168,6 @@ class _Hidden:
     def _finding(self, node: Node, what: str, expected: str, got: str, escape: Node | None) -> Finding:
         self.places.append(node)
         op = self._history.op_at(node.index)
-        if escape is None:
-            left = "No op gave it to Python: it was computed out of torch's sight, on another thread say."
-        else:
-            left = (
-                f"It left at {name_of(self._history, escape)} ({where(self._history.op_at(escape.index))})."
-            )
         return Finding(
             check="dependence",
             what=what,
@@ -178,8 +176,19 @@ class _Hidden:
             where=_first_reader(self._history, node) if node.kind in SOURCES else where(op),
             expected=expected,
             got=got,
-            advice=f"{left} No edge shows it. Compute it with torch, on the thread that runs the model.",
+            advice=f"{self._left(escape)} No edge shows it. Compute it with torch, on the thread that runs the model.",
         )
+
+
+    def _left(self, escape: Node | None) -> str:
+        """The place where a value has left, in words."""
+        if escape is not None:
+            return (
+                f"It left at {name_of(self._history, escape)} ({where(self._history.op_at(escape.index))})."
+            )
+        if self._threads.stacks:
+            return f"It left for another thread at {line_in(self._threads.stacks[-1])}."
+        return "No op gave it to Python: it was computed out of torch's sight."
 
 
 def _first_reader(history: ModelHistory, node: Node) -> str | None:

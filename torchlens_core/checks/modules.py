@@ -75,10 +75,10 @@ def _differences(
 
 
 def _contents(history: ModelHistory) -> dict[int, list[int]]:
-    """By tensor object, as its weak reference: the nodes that made and wrote it."""
+    """By tensor object, as its weak reference: the nodes that returned it, by which it was made or written."""
     contents: dict[int, list[int]] = {}
     for node in history.recording.nodes:
-        for value in node.values:
+        for value in node.values[: len(node.values) - node.written]:
             contents.setdefault(id(value.ref), []).append(node.index)
     return contents
 

@@ -28,7 +28,7 @@ from torchlens_core.trial import Trial
 
 #: Inner ops whose ancestors are replayed alone, and what that may take, as a share of the pass.
 INNER_SAMPLES = 2
-INNER_SHARE = 0.4
+INNER_SHARE = 0.25
 #: Ops drawn in search of cheap ones.
 _DRAWS = 8
 _MISSING_EDGE = "The graph lacks an edge: report it with the model, as a defect of torchlens_core."

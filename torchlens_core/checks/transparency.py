@@ -33,7 +33,7 @@ def check_transparency(trial: Trial) -> CheckResult:
     if findings:
         how = differs_unlogged(trial)
         if how is not None:
-            findings = [model_differs(trial, how)]
+            findings, trial.is_unlike_itself = [model_differs(trial, how)], True
     return CheckResult(
         name="transparency",
         findings=findings,
