@@ -157,8 +157,8 @@ class Kernels(internals.DispatchMode):
             internals.is_function_mode_on()
         ):  # a kernel that no call announces: neither it nor our looks are calls
             with internals.WithoutTorchFunction():
-                return self._run(func, args, kwargs or {}, frame)
-        return self._run(func, args, kwargs or {}, frame)
+                return self._run(func, args, kwargs, frame)
+        return self._run(func, args, kwargs, frame)
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> Any:
         result = func(*args, **kwargs)
@@ -284,11 +284,13 @@ class Kernels(internals.DispatchMode):
             call.is_view = False
         skipped, shadows, number = facts.skipped, self._shadows, call.number
         for place, tensor, key in given:
+            if place in skipped:
+                continue
             shadow = shadows.get(key)
-            if shadow is not None and shadow.cells is None and shadow.whole == number:
-                continue  # what the call itself has made
-            if place not in skipped:
+            if shadow is None or shadow.cells is not None or shadow.is_lost:
                 call.reads |= self._read(tensor, call)
+            elif shadow.whole != number:
+                call.reads.add((shadow.whole, key))
         if is_writing:
             self._note_written(call, facts, args, given)
         for tensor, key in made:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchlens_core.compare import has_values
 
 #: Elements of a source that are changed at most: enough to show, cheap beside a forward pass.
-MAX_CHANGED = 4096
+MAX_CHANGED = 512
 #: Relative change of an element at most, and what is added besides: less than the least of the changes takes from 1,
 #: so that probabilities stay what they are.
 RELATIVE, AWAY = 2.0**-6, 2.0**-16

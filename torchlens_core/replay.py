@@ -4,8 +4,10 @@ Each op gets its arguments from the ops that the graph names, never from what it
 recorded. Two ways to run it:
 
 * whole: every op in order; each saved value must come out again;
-* pruned: only what the graph says a few nodes depend on. Memory that is needed but not read (the
-  destination of ``out=``) is filled with NaN, so that a missing edge shows as a wrong value.
+* pruned: only what the graph says a few nodes depend on.
+
+Memory that is needed but not read (the destination of ``out=``) is filled with NaN, so that a missing edge shows as
+a wrong value.
 """
 
 from __future__ import annotations
@@ -92,11 +94,14 @@ class Replay:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every op is run, and each with all that it reads."""
+        """Whether what is run is run as in the whole: with all that it reads, and nothing left out that writes."""
         chosen = self._chosen
         return chosen is None or all(
-            node.kind is not OP or (node.index in chosen and node.index not in self._unread)
+            node.index not in self._unread
+            if node.index in chosen
+            else node.info.writes is None and not node.is_opaque and "out" not in node.kwargs
             for node in self._nodes
+            if node.kind is OP
         )
 
     def run_again(self, node: Node) -> list[Any] | None:

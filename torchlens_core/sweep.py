@@ -157,15 +157,22 @@ def _is_same(saved: Any, tensor: Tensor) -> bool | None:
 
 def _is_plainly_other(one: Tensor, other: Tensor) -> bool:
     """Whether a few numbers, spread over both, are enough to tell them apart."""
-    if not (one.is_contiguous() and other.is_contiguous()):
-        return False
-    step = one.numel() // _PROBED + 1
-    first, second = (tensor.detach().view(-1)[::step].tolist() for tensor in (one, other))
+    first, second = _sample(one), _sample(other)
     return any(mine != yours and mine == mine for mine, yours in zip(first, second, strict=True))
 
 
-#: Elements looked at first.
+def _sample(tensor: Tensor) -> list[Any]:
+    tensor = tensor.detach()
+    if tensor.is_contiguous():
+        return tensor.view(-1)[:: tensor.numel() // _PROBED + 1].tolist()
+    few = tensor[tuple(slice(None, None, size // _PROBED_EACH + 1) for size in tensor.shape)]
+    return few.flatten().tolist()
+
+
+#: Elements looked at first, at most.
 _PROBED = 64
+#: The same of each dimension, of tensors that lie in memory otherwise.
+_PROBED_EACH = 3
 
 
 def _align(found: Sweep, first: Any, second: Any) -> None:
