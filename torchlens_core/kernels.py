@@ -289,7 +289,7 @@ class Kernels(internals.DispatchMode):
             shadow = shadows.get(key)
             if shadow is None or shadow.cells is not None or shadow.is_lost:
                 call.reads |= self._read(tensor, call)
-            elif shadow.whole != number:
+            elif shadow.whole != number and tensor.numel():
                 call.reads.add((shadow.whole, key))
         if is_writing:
             self._note_written(call, facts, args, given)

@@ -302,6 +302,9 @@ def copy_of_lazy(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, waiting)
 
 
+_UNLIKELY_SEED = 0x1E45_0DD5
+
+
 class Generators:
     """The state of every generator that a pass may draw from: torch, Python, numpy, and those handed in."""
 
@@ -324,6 +327,13 @@ class Generators:
 
     def __len__(self) -> int:
         return len(self._torch) + 2
+
+    def disturb(self) -> None:
+        """Put those of torch into a state that no pass has begun with: what needs its own must have kept it."""
+        for state in self._torch:
+            if state.generator is not None:
+                state.generator.manual_seed(_UNLIKELY_SEED)
+        torch.default_generator.manual_seed(_UNLIKELY_SEED)
 
     def differences(self, later: Generators) -> list[str]:
         """The generators whose state is another one in ``later``."""

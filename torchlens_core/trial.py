@@ -88,6 +88,10 @@ class Trial:
         self._state.restore(written)
         self._is_clean = True
 
+    def disturb_generators(self) -> None:
+        """Put the generators into a state that the pass has not met; `restore` puts them back."""
+        self._generators.disturb()
+
     def start(self) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any]]:
         """Model and arguments for a run from the state at the start."""
         self.restore()

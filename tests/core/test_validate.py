@@ -449,7 +449,7 @@ class OwnSeed(nn.Module):
         (Counting, "argument 1 is "),
         (Timed, "argument 1 is "),
         (Structured, "another way through the program"),
-        (OwnSeed, "another way through the program: nothing in one run"),
+        (OwnSeed, "not the values of the pass, but what it leaves behind"),
     ],
 )
 def test_models_that_cannot_be_repeated(model, what):

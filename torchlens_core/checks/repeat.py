@@ -103,6 +103,8 @@ def _reader(history: ModelHistory, node: Node) -> Node:
 
 
 def _cause(history: ModelHistory, again: Sweep, first: Node | None) -> str:
+    if first is None and again.parted is None:
+        return "not the values of the pass, but what it leaves behind: a generator, a buffer, an attribute"
     if first is None:
         ways = again.parted or ("", "")
         return f"another way through the program: {ways[0]} in one run, {ways[1]} in the other"

@@ -38,6 +38,7 @@ def check_replay(trial: Trial) -> CheckResult:
     """The graph, run from its sources, gives every saved value again; so do the ancestors of a few nodes alone."""
     started = time.perf_counter()
     history = trial.history
+    trial.disturb_generators()  # an op that draws must do it from its recorded state
     witness = _Witness(history, trial.tolerance)
     witness.findings += _unseen_writes(history)
     covered = {"values": 0, "pruned": 0, "given": sum(map(is_given, history.recording.nodes))}
