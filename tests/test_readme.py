@@ -1,6 +1,7 @@
 """What the README shows runs, and gives what it says."""
 
 import ast
+import os
 import re
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_a_false_promise_is_seen(namespace):
 
 
 def test_selection_and_validation(namespace):
-    exec(_BLOCKS[2], namespace)
+    exec(_BLOCKS[3], namespace)
     assert namespace["report"]
 
 
@@ -57,6 +58,20 @@ def test_example_of_a_test(pytester):
     drawn = _BLOCKS[0].partition("history = ")[0]
     pytester.makepyfile(f"{drawn}\n{_BLOCKS[1]}")
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_failing_example(pytester):
+    """Word by word, but for times, the folder, and where a line is broken for it."""
+    (text,) = re.findall(r"```text\n(.*?)```", _README, re.DOTALL)
+    pytester.makepyfile(test_numpy=_BLOCKS[2])
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    printed = result.stdout.str().replace(f"{pytester.path}{os.sep}", "")
+    assert _words(text) in _words(printed)
+
+
+def _words(text: str) -> str:
+    return " ".join(re.sub(r"\d+\.\d\d s\b", "some s", text).split())
 
 
 def test_picture_is_there():

@@ -152,13 +152,12 @@ class Kernels(internals.DispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        frame = sys._getframe(1)
-        if (
-            internals.is_function_mode_on()
-        ):  # a kernel that no call announces: neither it nor our looks are calls
-            with internals.WithoutTorchFunction():
-                return self._run(func, args, kwargs, frame)
-        return self._run(func, args, kwargs, frame)
+        frame, named = sys._getframe(1), kwargs or {}
+        if not internals.is_function_mode_on():
+            return self._run(func, args, named, frame)
+        # a kernel that no call announces: neither it nor our looks at its tensors are to become calls
+        with internals.WithoutTorchFunction():
+            return self._run(func, args, named, frame)
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> Any:
         result = func(*args, **kwargs)

@@ -253,6 +253,8 @@ class Storage:
     saved: list[Any] | None = None
     #: Whether code that nobody sees may write here (after ``numpy()``, ``data_ptr()``, ...).
     escaped = False
+    #: Whether it is known under several addresses.
+    is_shared = False
     #: How many writes to it were seen, the first one left out.
     epoch = 0
     size = 0

@@ -110,6 +110,7 @@ class Provenance:
         """Note that the memory behind ``tensor`` is that of ``storage``, under another storage object."""
         key = storage_key(tensor)
         self.storages[key] = storage
+        storage.is_shared = True
         hold_address(tensor.untyped_storage())
 
     def also(self, tensor: Tensor, value: Value) -> None:

@@ -38,7 +38,7 @@ class Finding:
         ):
             if text:
                 lines.append(f"{name} {text}")
-        return "\n  ".join(lines)
+        return "\n".join(_wrapped(line, "  " * bool(n)) for n, line in enumerate(lines))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +73,11 @@ class ValidationReport:
 
     def __str__(self) -> str:
         verdict = "valid" if self else _counted(self.findings)
-        counts = ", ".join(f"{count} {name}" for name, count in self.covered.items())
-        lines = [f"Validation of {self.model_name}: {verdict} ({counts}; {self.seconds:.2f} s)"]
+        lines = [_told(f"Validation of {self.model_name}: {verdict}", self.covered, self.seconds)]
         for check in self.checks:
             mark = "ok" if not check.findings else _counted(check.findings)
-            seen = ", ".join(f"{count} {name}" for name, count in check.covered.items())
-            lines.append(f"  {check.name}: {mark} ({seen}; {check.seconds:.2f} s)")
-            lines += [f"    {note}" for note in check.notes]
+            lines.append(_told(f"  {check.name}: {mark}", check.covered, check.seconds))
+            lines += [_wrapped(note, "    ") for note in check.notes]
         shown = self.findings[:_SHOWN]
         lines += [textwrap.indent(str(finding), "  ") for finding in shown]
         if len(self.findings) > len(shown):
@@ -95,8 +93,27 @@ class ValidationReport:
         return json.dumps(self.as_dict(), indent=2)
 
 
+def _told(verdict: str, covered: Mapping[str, int], seconds: float) -> str:
+    """A verdict with what was covered; what there is none of is left out."""
+    counts = ", ".join(f"{count} {name}" for name, count in covered.items() if count)
+    return f"{verdict} ({counts}; {seconds:.2f} s)" if counts else f"{verdict} ({seconds:.2f} s)"
+
+
 #: Findings printed in full.
 _SHOWN = 10
+#: Columns, for a terminal of 80 with the indentation that findings have in a report.
+_WIDTH = 76
+
+
+def _wrapped(line: str, indent: str) -> str:
+    """A line in as many as it takes; places in files are not broken."""
+    return textwrap.fill(
+        *(line, _WIDTH),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _counted(findings: Sequence[Finding]) -> str:

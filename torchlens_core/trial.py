@@ -106,7 +106,9 @@ class Trial:
     @property
     def logged(self) -> Logged:
         """One logged pass, and what it gave."""
-        if self._logged is None:  # no `cached_property`, whose frame would stand in the stacks of the history
+        if (
+            self._logged is None
+        ):  # no `cached_property`, whose frame would stand in the stacks of the history
             self._logged = self._log(self.is_watched)
         return self._logged
 

@@ -17,7 +17,8 @@ from torchlens_core.functions import FACTS, Role
 LADDER = """
     errors internals specs structure sites memory randomness composites names writes functions nodes places
     selection saving provenance origins intercept ledger opaque recorder recording graph printed entry entries lookup
-    history assemble inputs draw.engines draw.worker draw.boxes draw.dot draw.display draw shadow kernels hooks threads witness
+    history assemble inputs draw.engines draw.worker draw.boxes draw.dot draw.display draw shadow kernels hooks threads
+    witness
     trace compare state replay report perturbation trial sweep checks.places checks.repeat checks.transparency
     checks.replay checks.completeness checks.modules checks.edges checks.hidden checks.dependence
     checks validate __init__

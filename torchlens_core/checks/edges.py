@@ -72,7 +72,8 @@ class Edges:
                 return []
             origins = self._resolve(edge)
             recorded |= origins
-            if _is_empty(edge.origin) or (node.values and all(map(_is_empty, node.values))):  # nothing of it can be read
+            is_nothing = node.values and all(map(_is_empty, node.values))
+            if is_nothing or _is_empty(edge.origin):  # nothing of it can be read
                 allowed = None if allowed is None else allowed | origins
         if true is None or allowed is None:
             self.unfollowed += 1
@@ -97,13 +98,18 @@ class Edges:
                 continue
             call = self._kernels.calls[number]
             node = call.node
-            if node is None or not call.is_followed or _is_closed(node) or key not in self._keys.get(id(node), {key}):
+            if (
+                node is None
+                or not call.is_followed
+                or _is_closed(node)
+                or key not in self._keys.get(id(node), {key})
+            ):
                 return None
             origins.add((id(node), key))
         return origins
 
     def _is_blurred(self, edge: Edge) -> bool:
-        if edge.origin.storage.escaped:
+        if edge.origin.storage.is_shared:
             return True
         node = self._nodes[edge.origin.node]
         if node.kind in SOURCES:
@@ -182,7 +188,7 @@ class Edges:
         return Finding(
             check="dependence",
             what=what,
-            label=op.layer_label_w_pass,
+            label=op.layer_label,
             stable_name=op.stable_name,
             where=where(op),
             expected=expected,

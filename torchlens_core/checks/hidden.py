@@ -92,9 +92,7 @@ def _origins(node: Node) -> list[int]:
 class _Hidden:
     """Values that change with the sources although the graph leads to them from none."""
 
-    def __init__(
-        self, history: ModelHistory, swept: Sweep, expected: set[int], threads: Threads
-    ) -> None:
+    def __init__(self, history: ModelHistory, swept: Sweep, expected: set[int], threads: Threads) -> None:
         self._threads = threads
         self._history = history
         self._nodes = history.recording.nodes
@@ -134,7 +132,7 @@ class _Hidden:
             "Hidden dependence: a value left the graph through Python and came back as an argument",
             f"argument {'.'.join(map(str, path))} the same with other inputs: {_short(old)}",
             _short(new),
-            self._escape(node, old),
+            self._escapes(node, old),
         )
 
     def _value(self, node: Node) -> Finding:
@@ -145,11 +143,11 @@ class _Hidden:
                 "Hidden dependence: a value changes with the sources, and the graph leads to it from none"
             )
         return self._finding(
-            node, what, "the same value with other inputs", "another", self._escape(node, None)
+            node, what, "the same value with other inputs", "another", self._escapes(node, None)
         )
 
-    def _escape(self, node: Node, number: Any) -> Node | None:
-        """Where it has left: the last escape before that gave this number, or gave what has changed."""
+    def _escapes(self, node: Node, number: Any) -> list[Node]:
+        """Where it may have left: the escapes before that gave this number, or else gave what has changed."""
         swept = self._swept
         escapes = [one for one in self._nodes[: node.index] if one.kind is ESCAPE]
         gone = [
@@ -162,30 +160,29 @@ class _Hidden:
             )
         ]
         same = [one for one in gone if number is not None and is_equal(one.result, number)]
-        found = same or gone
-        return found[-1] if found else None
+        return same[-1:] or gone[-_NAMED:]
 
-    def _finding(self, node: Node, what: str, expected: str, got: str, escape: Node | None) -> Finding:
+    def _finding(self, node: Node, what: str, expected: str, got: str, escapes: list[Node]) -> Finding:
         self.places.append(node)
         op = self._history.op_at(node.index)
         return Finding(
             check="dependence",
             what=what,
-            label=op.layer_label_w_pass,
+            label=op.layer_label,
             stable_name=op.stable_name,
             where=_first_reader(self._history, node) if node.kind in SOURCES else where(op),
             expected=expected,
             got=got,
-            advice=f"{self._left(escape)} No edge shows it. Compute it with torch, on the thread that runs the model.",
+            advice=f"{self._left(escapes)} No edge shows it. Compute it with torch, on the thread that runs the "
+            "model.",
         )
 
-
-    def _left(self, escape: Node | None) -> str:
-        """The place where a value has left, in words."""
-        if escape is not None:
-            return (
-                f"It left at {name_of(self._history, escape)} ({where(self._history.op_at(escape.index))})."
-            )
+    def _left(self, escapes: list[Node]) -> str:
+        """The places where a value has left, in words."""
+        places = {where(self._history.op_at(escape.index)): escape for escape in escapes}
+        if places:
+            named = [f"{name_of(self._history, one)} ({place})" for place, one in places.items()]
+            return f"It left at {' or '.join(named)}."
         if self._threads.stacks:
             return f"It left for another thread at {line_in(self._threads.stacks[-1])}."
         return "No op gave it to Python: it was computed out of torch's sight."

@@ -86,7 +86,7 @@ def _finding(
         check=check,
         what="The model is not the same from run to run: from one state, it gives something else "
         + (how or "when it is run again"),
-        label=op.layer_label_w_pass if op else None,
+        label=op.layer_label if op else None,
         stable_name=op.stable_name if op else None,
         where=where(op) if op else None,
         expected="the same values from the same state, inputs and generators",
