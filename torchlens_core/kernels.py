@@ -161,11 +161,14 @@ class Kernels(internals.DispatchMode):
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> Any:
         result = func(*args, **kwargs)
-        runner = self._runner(frame)
-        if runner is not None and id(runner.f_code) in self._own:
-            self.own += 1
-            return result
-        call = self._call_of(frame, runner)
+        if frame is self._frame and self._call is not None:  # one more of the same call, as most are
+            call = self._call
+        else:
+            runner = self._runner(frame)
+            if runner is not None and id(runner.f_code) in self._own:
+                self.own += 1
+                return result
+            call = self._call_of(frame, runner)
         facts = self._facts.get(func)
         if facts is None:
             facts = self._facts[func] = _Facts(func)

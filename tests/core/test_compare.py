@@ -10,6 +10,7 @@ from torchlens_core.compare import (
     Tolerance,
     default_tolerance,
     difference,
+    has_strides_of,
     has_values,
     plain,
 )
@@ -222,3 +223,24 @@ def test_plain_is_dense_and_of_no_subclass():
     assert type(plain(torch.eye(2).as_subclass(Subclassed))) is torch.Tensor
     assert plain(torch.eye(2).to_sparse()).layout is torch.strided
     assert not plain(torch.ones(2, requires_grad=True)).requires_grad
+
+
+# -- how tensors lie in memory -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        (torch.zeros(2, 3), torch.ones(2, 3).double(), True),
+        (torch.zeros(2, 3), torch.zeros(3, 2).t(), False),
+        (torch.zeros(1, 3), torch.zeros(3, 1).t(), True),
+        (torch.zeros(2, 3), torch.zeros(2, 6)[:, ::2], False),
+        (torch.zeros(2, 3), torch.zeros(4, 3)[2:], True),
+        (torch.zeros(3), torch.zeros(1).expand(3), False),
+        (torch.zeros(()), torch.zeros(()), True),
+        (torch.eye(2).to_sparse(), torch.zeros(2, 2).to_sparse(), True),
+    ],
+    ids="equal turned one_row gaps offset expanded scalar sparse".split(),
+)
+def test_strides(one, other, is_same):
+    assert has_strides_of(one, other) is is_same

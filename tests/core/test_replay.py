@@ -200,3 +200,102 @@ def test_given():
     assert torch.equal(
         replayed(history).values[history["output_1"]._node.index, 0], history["input_1"].tensor_contents
     )
+
+
+# -- once more, in part, with other values -----------------------------------------------------------
+
+
+def test_all_is_whole(history):
+    assert Replay(history).is_whole
+    assert Replay(history, [history["output_1"]._node.index]).is_whole
+
+
+def test_a_part_without_what_writes_is_not_whole(history):
+    assert not Replay(history, [history["linear"]._node.index]).is_whole
+
+
+def test_a_part_with_memory_that_is_not_read_is_not_whole():
+    class Out(nn.Module):
+        def forward(self, x):
+            return torch.mul(x, 2, out=torch.zeros(3) + 1) * 1
+
+    history = tl.log_forward_pass(Out(), torch.ones(3))
+    assert not Replay(history, [history["output_1"]._node.index]).is_whole
+
+
+def run_again(history: tl.ModelHistory) -> dict[str, Any]:
+    """What each op gives first, and what `Replay.run_again` says of it then."""
+    replay, found = Replay(history), {}
+
+    def see(node: Node, slot: int, value: Any) -> None:
+        if node.kind == "op":
+            found[node.info.name] = value.clone(), replay.run_again(node)
+
+    replay.run(see)
+    return found
+
+
+def test_an_op_that_is_run_again_gives_the_same(history):
+    found = run_again(history)
+    for name in ("linear", "mul", "rand", "add", "exp", "tanh"):
+        first, (again,) = found[name]
+        assert torch.equal(first, again), name
+
+
+def test_writes_and_what_is_given_are_not_run_again(history):
+    assert run_again(history)["setitem"][1] is None
+
+    class Empty(nn.Module):
+        def forward(self, x):
+            return torch.mul(torch.empty_like(x), x, out=torch.zeros(3))
+
+    found = run_again(tl.log_forward_pass(Empty(), torch.rand(3)))
+    assert [found[name][1] for name in ("empty_like", "mul")] == [None, None]
+
+
+def test_values_put_in_are_gone_on_with(history):
+    replay, seen = Replay(history), Seen()
+    mul = history["mul"]._node
+
+    def see(node: Node, slot: int, value: Any) -> None:
+        if node is mul:
+            replay.put(node, slot, torch.zeros(2, 3))
+        seen(node, slot, value)
+
+    replay.run(see)
+    draw = seen.values[history["rand"]._node.index, 0]
+    assert torch.equal(seen.values[history["output_1"]._node.index, 0][1], draw.tanh())
+    assert not torch.equal(history["output_1"].tensor_contents[1], draw.tanh()), "the control"
+
+
+def test_values_of_another_shape_are_not_put_in(history):
+    replay, seen = Replay(history), Seen()
+
+    def see(node: Node, slot: int, value: Any) -> None:
+        replay.put(node, slot, torch.zeros(7))
+        seen(node, slot, value)
+
+    replay.run(see)
+    expected = history["output_1"].tensor_contents
+    assert torch.equal(seen.values[history["output_1"]._node.index, 0], expected)
+
+
+def test_other_contents_of_uninitialised_memory():
+    class Empty(nn.Module):
+        def forward(self, x):
+            return torch.empty_like(x) * 0 + 1, torch.empty_like(x).fill_(2), torch.empty_like(x)
+
+    history = tl.log_forward_pass(Empty(), torch.rand(3))
+    given = {op._node.index: [torch.full((3,), 5.0)] for op in history if op.layer_type == "emptylike"}
+    assert len(given) == 3
+    seen = Seen()
+    Replay(history, None, given).run(seen)
+    outputs = [seen.values[index, 0].tolist() for index in history.graph.outputs]
+    assert outputs == [[1] * 3, [2] * 3, [5] * 3]
+
+
+def test_other_values_of_what_is_computed_are_not_asked_for(history):
+    mul = history["mul"]._node.index
+    seen = Seen()
+    Replay(history, None, {mul: [torch.zeros(2, 3)]}).run(seen)
+    assert torch.equal(seen.values[mul, 0], history["mul"].tensor_contents)
