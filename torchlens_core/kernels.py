@@ -85,6 +85,7 @@ class KernelCall:
 
     __slots__ = (
         "count",
+        "extents",
         "function",
         "is_followed",
         "is_view",
@@ -110,6 +111,8 @@ class KernelCall:
         self.reads: set[Read] = set()
         #: Storages that it made or wrote.
         self.written: set[int] = set()
+        #: How many elements it wrote in each storage that was there before.
+        self.extents: dict[int, int] = {}
         #: Reads that no kernel shows: arguments that none of them was given.
         self.unsure: set[Read] = set()
         self.is_view = True
@@ -347,6 +350,7 @@ class Kernels(internals.DispatchMode):
             shadow = self._shadows[key] = Shadow(NOBODY)
         shadow.write(tensor, call.number)
         call.written.add(key)
+        call.extents[key] = call.extents.get(key, 0) + tensor.numel()
 
     def _lose(self, tensors: list[Tensor]) -> None:
         for tensor in tensors:

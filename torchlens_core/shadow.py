@@ -42,10 +42,10 @@ class Shadow:
             self.whole, self.cells = writer, None
             return
         if self.cells is None:
-            if size // width > MAX_GRAINS:
+            self.grain = gcd(width, size)
+            if size // self.grain > MAX_GRAINS:
                 self.is_lost = True
                 return
-            self.grain = gcd(width, size)
             self.cells = np.full(size // self.grain, self.whole, dtype=np.int32)
         self._view(tensor)[...] = writer
 
@@ -67,6 +67,8 @@ class Shadow:
         width = tensor.element_size()
         if width % self.grain:
             finer = gcd(width, self.grain)
+            if len(self.cells) * self.grain // finer > MAX_GRAINS:
+                self.is_lost = True
             self.cells = np.repeat(self.cells, self.grain // finer)
             self.grain = finer
         missing = tensor.untyped_storage().nbytes() // self.grain - len(self.cells)

@@ -53,14 +53,20 @@ class Snapshot:
         #: What is looked at by `changes`: tensors with their values, containers with their contents.
         self._tensors: list[tuple[_Path, Tensor, Tensor]] = []
         self._containers: list[tuple[_Path, Any, Any]] = []
+        #: The same of arrays, and of attributes kept in slots.
+        self._arrays: list[tuple[_Path, Any, Any]] = []
+        self._slots: list[tuple[_Path, Any, str, Any]] = []
         #: Generators handed in or held, of torch.
         self.generators: list[Generator] = []
         self._visit(model, 0, (None, "model"))
         for root in arguments:
             self._visit(root, 0, (None, "input"))
 
-    def restore(self, written: Mapping[int, Tensor]) -> None:
-        """Put everything back; ``written`` has the first values of parameters that were written, by id."""
+    def restore(self, written: Mapping[int, Tensor], others: Sequence[tuple[Tensor, Tensor]] = ()) -> None:
+        """Put everything back; ``written`` has the first values of parameters that were written, by id.
+
+        ``others`` are tensors that the pass has met and that nothing here holds, with their first values.
+        """
         with torch.no_grad(), internals.without_dispatch_modes():
             for undo in reversed(self._undo):
                 undo()
@@ -69,14 +75,29 @@ class Snapshot:
             for parameter in self._parameters:
                 if id(parameter) in written:
                     _put_back(parameter, written[id(parameter)])
+            for tensor, value in others:
+                if id(tensor) not in self._seen:
+                    _put_back(tensor, value)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The tensors that are put back."""
+        return [tensor for _, tensor, _ in self._tensors]
 
     def changes(self) -> dict[str, Any]:
         """What is not as it was, by path, parameters left out: tensors and plain values, copied."""
         found: dict[str, Any] = {}
         with torch.no_grad(), internals.without_dispatch_modes():
             for path, tensor, value in self._tensors:
-                if not _is_same(tensor, value):
+                if _is_same(tensor, value) is False:
                     found[_shown(path)] = tensor.detach().clone()
+            for path, array, content in self._arrays:
+                if not np.array_equal(array, content):
+                    found[_shown(path)] = str(array.tolist())
+            for path, thing, name, child in self._slots:
+                item = getattr(thing, name, None)
+                if item is not child:
+                    found |= {_shown((path, name)) + inner: leaf for inner, leaf in _plain_leaves(item)}
             for path, container, content in self._containers:
                 if _is_unchanged(container, content):
                     continue
@@ -98,7 +119,9 @@ class Snapshot:
         elif isinstance(thing, Generator):
             self.generators.append(thing)
         elif isinstance(thing, np.ndarray):
-            self._undo.append(_refiller(thing, thing.copy()))
+            content = thing.copy()
+            self._undo.append(_refiller(thing, content))
+            self._arrays.append((path, thing, content))
         elif isinstance(thing, random.Random):
             self._undo.append(_caller(thing.setstate, thing.getstate()))
         elif isinstance(thing, np.random.RandomState):
@@ -118,6 +141,8 @@ class Snapshot:
             value = tensor.detach().clone()
             self._undo.append(lambda: _put_back(tensor, value))
             self._tensors.append((path, tensor, value))
+        if tensor.is_leaf:
+            self._undo.append(_flag_setter(tensor, tensor.requires_grad))
         if tensor.is_leaf and tensor.requires_grad:
             gradient = tensor.grad
             self._undo.append(lambda: setattr(tensor, "grad", gradient))
@@ -137,6 +162,7 @@ class Snapshot:
             return
         for name, child in structure.slots(thing):
             self._undo.append(_attribute_setter(thing, name, child))
+            self._slots.append((path, thing, name, child))
             self._visit(child, depth + 1, (path, name))
         self._keep_attributes(thing, depth + 1, path)
 
@@ -190,11 +216,12 @@ def _is_unchanged(container: Any, content: Any) -> bool:
     return not isinstance(container, set) and all(map(operator.is_, container, content))
 
 
-def _is_same(tensor: Tensor, value: Tensor) -> bool:
+def _is_same(tensor: Tensor, value: Tensor) -> bool | None:
+    """None if nobody can tell."""
     try:
         return difference(value, tensor) is None
     except IncomparableError:
-        return True
+        return None
 
 
 def _differing(container: Any, content: Any) -> list[tuple[Any, Any]]:
@@ -225,6 +252,14 @@ def _plain_leaves(item: Any, depth: int = 0) -> list[tuple[str, Any]]:
         ]
         return [("", f"{type(item).__name__} of {len(item)}"), *inside]
     return [("", type(item).__name__)]
+
+
+def _flag_setter(tensor: Tensor, requires_grad: bool) -> Callable[[], None]:
+    def put() -> None:
+        if tensor.requires_grad is not requires_grad and tensor.is_leaf:
+            tensor.requires_grad_(requires_grad)
+
+    return put
 
 
 def _items(thing: Any) -> Any:
@@ -263,7 +298,7 @@ def _put_back(tensor: Tensor, value: Tensor) -> None:
         return
     if tensor.shape != value.shape or tensor.dtype != value.dtype or not has_memory(tensor):
         tensor.data = value.clone()
-    elif not torch.equal(tensor, value):
+    elif _is_same(tensor, value) is not True:
         tensor.data.copy_(value)
 
 

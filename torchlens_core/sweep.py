@@ -6,6 +6,7 @@ are looked at as they come, and none is kept.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,22 +53,33 @@ class Sweep:
     error: str | None = None
 
 
-def sweep(trial: Trial, is_moved: bool) -> Sweep:
-    """Run the model of ``trial`` again; with other values of its sources, if ``is_moved``."""
-    found = _run(trial, is_moved, with_integers=True)
-    if found.error is not None and is_moved:  # other integers are not always allowed
-        again = _run(trial, is_moved, with_integers=False)
+class Change(enum.Enum):
+    """What a sweep changes."""
+
+    NOTHING = enum.auto()
+    #: All sources, a little.
+    SOURCES = enum.auto()
+    #: The inputs alone, by much: what is rounded or compared on its way through Python shows.
+    INPUTS = enum.auto()
+
+
+def sweep(trial: Trial, change: Change) -> Sweep:
+    """Run the model of ``trial`` again, with what ``change`` says changed."""
+    found = _run(trial, change, with_integers=True)
+    if found.error is not None and change is not Change.NOTHING:  # other integers are not always allowed
+        again = _run(trial, change, with_integers=False)
         found = again if again.common >= found.common else found
     return found
 
 
-def _run(trial: Trial, is_moved: bool, with_integers: bool) -> Sweep:
+def _run(trial: Trial, change: Change, with_integers: bool) -> Sweep:
     base = trial.history
     found = Sweep(base)
     model, args, kwargs = trial.start()
     perturbation = Perturbation()
-    if is_moved:
-        _move_inputs(found, (args, kwargs), with_integers)
+    if change is not Change.NOTHING:
+        _move_inputs(found, (args, kwargs), with_integers, change is Change.INPUTS)
+    if change is Change.SOURCES:
         found.moved |= change_all(perturbation, _held(base))
     options = SavingOptions(which=False, watch=_Watch(found))
     recording = None
@@ -81,16 +93,19 @@ def _run(trial: Trial, is_moved: bool, with_integers: bool) -> Sweep:
         perturbation.undo()
     if recording is not None:
         _align(found, base.recording.nodes, recording.nodes)
+    common = set(range(found.common))  # beyond, nodes with one number need not be the same
+    found.seen &= common
+    found.changed &= common
     return found
 
 
-def _move_inputs(found: Sweep, arguments: Any, with_integers: bool) -> None:
+def _move_inputs(found: Sweep, arguments: Any, with_integers: bool, is_large: bool) -> None:
     """Change the copies of the arguments; ``input.0`` and the like are known by where they stand."""
     leaves = argument_leaves(*arguments)
     inputs = [node for node in found.history.recording.nodes if node.kind is INPUT]
     done: set[int] = set()
     for node, (_, tensor) in zip(inputs, leaves, strict=False):
-        if id(tensor) in done or change_input(tensor, with_integers):
+        if id(tensor) in done or change_input(tensor, with_integers, is_large):
             done.add(id(tensor))
             found.moved.add(node.index)
 
@@ -157,13 +172,14 @@ def _is_same(saved: Any, tensor: Tensor) -> bool | None:
 
 def _is_plainly_other(one: Tensor, other: Tensor) -> bool:
     """Whether a few numbers, spread over both, are enough to tell them apart."""
-    first, second = _sample(one), _sample(other)
+    is_flat = one.is_contiguous() and other.is_contiguous()
+    first, second = _sample(one, is_flat), _sample(other, is_flat)
     return any(mine != yours and mine == mine for mine, yours in zip(first, second, strict=True))
 
 
-def _sample(tensor: Tensor) -> list[Any]:
+def _sample(tensor: Tensor, is_flat: bool) -> list[Any]:
     tensor = tensor.detach()
-    if tensor.is_contiguous():
+    if is_flat:
         return tensor.view(-1)[:: tensor.numel() // _PROBED + 1].tolist()
     few = tensor[tuple(slice(None, None, size // _PROBED_EACH + 1) for size in tensor.shape)]
     return few.flatten().tolist()
@@ -229,6 +245,8 @@ def is_equal(mine: Any, yours: Any) -> bool:
         return True
     if type(mine) in _SCALARS and type(yours) in _SCALARS:
         return bool(mine == yours or (mine != mine and yours != yours))
+    if isinstance(mine, list) and isinstance(yours, list):
+        return len(mine) == len(yours) and all(map(is_equal, mine, yours))
     try:
         return bool(np.array_equal(mine, yours))
     except (TypeError, ValueError):

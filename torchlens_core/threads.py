@@ -6,13 +6,19 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from torchlens_core.sites import stack_of
 
 #: What hands work to another thread.
 _HANDING_OVER: tuple[tuple[Any, str], ...] = ((threading.Thread, "start"), (ThreadPoolExecutor, "submit"))
+#: Libraries that start threads for their users.
+_LIBRARIES = ("threading", "concurrent.", "multiprocessing.")
+
+_lock = threading.Lock()
+_open: list[Threads] = []
+_originals: list[tuple[Any, str, Any]] = []
 
 
 class Threads:
@@ -20,26 +26,38 @@ class Threads:
 
     def __init__(self) -> None:
         self.stacks: list[list[tuple[CodeType, int]]] = []
-        self._originals: list[tuple[Any, str, Any]] = []
         self._thread = 0
 
     def open(self) -> None:
         """Begin."""
         self._thread = threading.get_ident()
-        for owner, name in _HANDING_OVER:
-            original = getattr(owner, name)
-            self._originals.append((owner, name, original))
-            setattr(owner, name, self._noting(original))
+        with _lock:
+            if not _open:
+                for owner, name in _HANDING_OVER:
+                    _originals.append((owner, name, getattr(owner, name)))
+                    setattr(owner, name, _noting(getattr(owner, name)))
+            _open.append(self)
 
     def close(self) -> None:
-        """Put everything back."""
-        while self._originals:
-            setattr(*self._originals.pop())
+        """Put everything back, if nobody else has it open."""
+        with _lock:
+            if self in _open:
+                _open.remove(self)
+            while _originals and not _open:
+                setattr(*_originals.pop())
 
-    def _noting(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() == self._thread:
-                self.stacks.append(stack_of(sys._getframe(1)))
-            return original(*args, **kwargs)
+    def note(self, frame: FrameType | None) -> None:
+        """A call in ``frame`` hands work to another thread."""
+        if threading.get_ident() == self._thread:
+            while frame is not None and frame.f_globals.get("__name__", "").startswith(_LIBRARIES):
+                frame = frame.f_back
+            self.stacks.append(stack_of(frame))
 
-        return call
+
+def _noting(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for one in tuple(_open):
+            one.note(sys._getframe(1))
+        return original(*args, **kwargs)
+
+    return call

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from torchlens_core import structure
-from torchlens_core.compare import Tolerance
+from torchlens_core import internals, structure
+from torchlens_core.compare import Tolerance, has_values
 from torchlens_core.history import ModelHistory
 from torchlens_core.inputs import argument_leaves
-from torchlens_core.nodes import PARAMETER
+from torchlens_core.nodes import BUFFER, CONSTANT, PARAMETER
 from torchlens_core.saving import SavingOptions
 from torchlens_core.state import Generators, Snapshot, Surroundings, copy_of_lazy, fresh_copy
 from torchlens_core.trace import trace
@@ -67,6 +66,8 @@ class Trial:
     #: Whether nothing was run since the state was put back.
     _is_clean: bool = field(init=False, default=True)
     _logged: Logged | None = field(init=False, default=None)
+    _with_gradient: set[str] | None = field(init=False, default=None)
+    _unlogged: Run | None = field(init=False, default=None)
     _state: Snapshot = field(init=False)
     _generators: Generators = field(init=False)
 
@@ -85,8 +86,15 @@ class Trial:
             for node in (self._seen.recording.nodes if self._seen is not None else ())
             if node.kind is PARAMETER and node.saved is not None
         }
-        self._state.restore(written)
+        self._state.restore(written, self._met())
         self._is_clean = True
+
+    def _met(self) -> list[tuple[Tensor, Tensor]]:
+        """Buffers and constants that the logged pass has met, with their first values: of a closure, say."""
+        nodes = self._seen.recording.nodes if self._seen is not None else ()
+        sources = [node for node in nodes if node.kind in (BUFFER, CONSTANT) and node.saved]
+        found = [(node.values[0].ref(), node.saved[0]) for node in sources if node.saved is not None]
+        return [(tensor, value) for tensor, value in found if tensor is not None and type(value) is Tensor]
 
     def disturb_generators(self) -> None:
         """Put the generators into a state that the pass has not met; `restore` puts them back."""
@@ -144,11 +152,22 @@ class Trial:
         assert witness is not None, "the trial was not to be watched"
         return witness
 
-    @cached_property
+    @property
     def unlogged(self) -> Run:
         """The same pass without the recorder; after the logged one, which keeps the parameters that are written."""
-        assert self.logged
-        return self.run_again()
+        if self._unlogged is None:
+            assert self.logged
+            self._unlogged = self.run_again()
+        return self._unlogged
+
+    def run_open(self) -> Run:
+        """The same without the fused kernels of attention, as the logged pass goes without them."""
+        is_fused = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            return self.run_again()
+        finally:
+            torch.backends.mha.set_fastpath_enabled(is_fused)
 
     def run_again(self) -> Run:
         """One more pass without the recorder, from the same state."""
@@ -165,12 +184,21 @@ class Trial:
         before: Surroundings,
     ) -> Run:
         result = call()
+        held = self._state.tensors + [t for _, t in argument_leaves(args, kwargs)]
+        shared = {internals.storage_key(t) for t in (*held, *model.parameters(), *model.buffers())}
         generators, after = Generators(self._state.generators), Surroundings()
         leaves = structure.leaves(result)
         buffers = dict(model.named_buffers())
         changes = {} if self.is_lazy else self._state.changes()
         return Run(
-            results=[(structure.show("output", path), tensor.detach().clone()) for path, tensor in leaves],
+            # what lies in memory that is put back later is copied
+            results=[
+                (
+                    structure.show("output", path),
+                    tensor.detach().clone() if internals.storage_key(tensor) in shared else tensor.detach(),
+                )
+                for path, tensor in leaves
+            ],
             gradients=self._gradients(model, [tensor for _, tensor in leaves], (args, kwargs)),
             buffers=[(name, buffer.detach().clone()) for name, buffer in buffers.items()],
             changes={path: v for path, v in changes.items() if path.removeprefix("model.") not in buffers},
@@ -178,6 +206,25 @@ class Trial:
             before=before,
             after=after,
         )
+
+    @property
+    def with_gradient(self) -> set[str]:
+        """Parameters and inputs by which the unlogged results have a gradient that is not zero."""
+        if self._with_gradient is None:
+            self._with_gradient = {
+                name
+                for name, gradient in self.unlogged.gradients
+                if isinstance(gradient, Tensor)
+                and has_values(gradient)
+                and gradient.layout is torch.strided
+                and bool((gradient != 0).any())
+            }
+        return self._with_gradient
+
+    def forget_gradients(self) -> None:
+        """Let go of the gradients, which have been compared: they are as large as the parameters."""
+        assert self.with_gradient is not None
+        self.logged.run.gradients, self.unlogged.gradients = [], []
 
     def _gradients(
         self, model: nn.Module, outputs: Sequence[Tensor], arguments: Any

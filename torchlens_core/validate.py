@@ -7,6 +7,7 @@ function of a `Trial` that returns a `CheckResult`; `CHECKS` names them.
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ CHECKS: dict[str, Callable[[Trial], CheckResult]] = {
     "modules": check_modules,
     "dependence": check_dependence,
 }
+#: Held by the thread that validates: the process has but one set of generators, and one torch.
+_one_at_a_time = threading.RLock()
 #: Those that look at what the witnesses beside the recorder have seen.
 _WATCHING = frozenset({"completeness", "modules", "dependence"})
 
@@ -83,7 +86,7 @@ def validate_model_activations(
         *(model, args, kwargs, Tolerance(rtol, atol), grad, random_seed),
         is_watched=not _WATCHING.isdisjoint(names),
     )
-    with _collector_spared():
+    with _one_at_a_time, _collector_spared():
         try:
             results = [_timed(CHECKS[name], trial) for name in names]
         finally:

@@ -217,17 +217,10 @@ def test_calls_whose_hooks_raise_are_left(register):
     assert around_after(Catching(inner)) == [0, 0]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="nn.Module runs no hook after an error that is no Exception, so the call is never left",
-)
 def test_calls_that_are_abandoned_are_left():
     assert around_after(Catching(Failing(Stop()))) == [0, 0]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="global hooks run first: if one raises, a call is left that was never entered"
-)
 def test_calls_that_a_global_hook_forbids_are_not_left():
     def forbid(module, args):
         if isinstance(module, nn.ReLU):

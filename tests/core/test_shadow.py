@@ -165,9 +165,6 @@ def test_a_storage_that_is_too_large_is_lost(monkeypatch):
         assert mine.is_lost is is_lost
 
 
-@pytest.mark.xfail(
-    strict=True, reason="cells are made finer whatever their number, and of odd storages at once"
-)
 @pytest.mark.parametrize("size", [64, 65])
 def test_a_storage_that_becomes_too_large_is_lost(monkeypatch, size):
     monkeypatch.setattr(shadow, "MAX_GRAINS", 16)

@@ -63,9 +63,6 @@ def test_a_pool_that_starts_its_threads():
     assert all(any(code.co_filename == __file__ for code, _ in stack) for stack in threads.stacks)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the innermost frame outside torch is one of the library that starts the threads"
-)
 @pytest.mark.parametrize("kind", [ThreadPoolExecutor, ThreadPool])
 def test_a_pool_that_starts_its_threads_is_named_by_the_users_line(kind):
     with watching() as threads, kind(1) as pool:
@@ -126,9 +123,6 @@ def test_one_inside_the_other():
     assert handing_over() == before
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the second of two that overlap puts back what the first has hung on"
-)
 def test_one_beside_the_other():
     before = handing_over()
     one, other = Threads(), Threads()

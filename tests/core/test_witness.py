@@ -147,7 +147,6 @@ def test_errors_have_what_was_seen_up_to_there():
     assert seen[-1] is caught.value.partial_history.recording.nodes[-1]
 
 
-@pytest.mark.xfail(strict=True, reason="hooks hung on before a module that refuses them are not taken off")
 def test_the_model_is_as_it_was_where_a_module_takes_no_hooks():
     class Refusing(nn.Module):
         def register_forward_hook(self, *args, **kwargs):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import prod
 
 from torchlens_core.checks.places import name_of, where
 from torchlens_core.functions import GRADIENTS
 from torchlens_core.history import ModelHistory
 from torchlens_core.internals import HigherOrderOperator
-from torchlens_core.kernels import Kernels, Read
+from torchlens_core.kernels import KernelCall, Kernels, Read
 from torchlens_core.nodes import OUTPUT, SOURCES, Edge, Node, Value
 from torchlens_core.report import Finding
 from torchlens_core.shadow import NOBODY
@@ -143,13 +144,13 @@ class Edges:
         return known
 
     def _behind_loose_writes(self, origins: set[Origin]) -> set[Origin]:
-        """What writes to a whole storage depend on that have changed but a part of it, by an index that is data."""
+        """What writes to a whole tensor depend on that have changed but a part of it."""
         found: set[Origin] = set()
         stack = list(origins)
         while stack:
             writer, key = stack.pop()
             node = None if writer is None else self._by_identity.get(writer)
-            if node is not None and _writes_loosely(node):
+            if node is not None and _writes_loosely(node, self._calls.get(id(node)), key):
                 new = set().union(*map(self._resolve, node.edges)) - found
                 found |= {origin for origin in new if origin[1] == key}
                 stack += [origin for origin in new if origin[1] == key]
@@ -215,10 +216,17 @@ class Edges:
         return ", ".join(name_of(self._history, self._nodes[index]) for index in origins) or "nothing"
 
 
-def _writes_loosely(node: Node) -> bool:
-    """Whether a write counts as one to the whole tensor, whatever place its index names: tensors, lists, masks."""
-    index = node.args[1] if node.info.name == "setitem" and len(node.args) > 1 else ()
-    return any(isinstance(item, Value | list) for item in (index if isinstance(index, tuple) else (index,)))
+def _writes_loosely(node: Node, call: KernelCall | None, key: int) -> bool:
+    """Whether a write counts as one to the whole tensor, whatever its kernels wrote of it."""
+    if (
+        node.info.name == "setitem" and len(node.args) > 1
+    ):  # exact, but for tensors, lists and masks as index
+        index = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+        return any(isinstance(item, Value | list) for item in index)
+    if node.info.writes is None or call is None:
+        return False
+    sizes = [prod(value.shape) for value in node.values if value.storage.key == key]
+    return bool(sizes) and call.extents.get(key, 0) < max(sizes)
 
 
 def _is_empty(value: Value) -> bool:

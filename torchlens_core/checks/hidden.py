@@ -13,10 +13,10 @@ from torchlens_core.checks.places import line_in, name_of, where
 from torchlens_core.checks.repeat import unlike_itself
 from torchlens_core.functions import gives_memory
 from torchlens_core.history import ModelHistory
-from torchlens_core.nodes import CONSTANT, ESCAPE, OP, OUTPUT, SOURCES, Node
+from torchlens_core.nodes import CONSTANT, ESCAPE, INPUT, OP, OUTPUT, SOURCES, Node
 from torchlens_core.replay import UNINITIALISED
 from torchlens_core.report import Finding
-from torchlens_core.sweep import Sweep, is_equal, sweep
+from torchlens_core.sweep import Change, Sweep, is_equal, sweep
 from torchlens_core.threads import Threads
 from torchlens_core.trial import Trial
 
@@ -28,7 +28,7 @@ def find_hidden(trial: Trial, notes: list[str]) -> tuple[list[Finding], dict[str
     """What changes with the sources, and should not; what should, and does not."""
     history = trial.history
     nodes = history.recording.nodes
-    swept = sweep(trial, is_moved=True)
+    swept = sweep(trial, Change.SOURCES)
     if swept.error is not None:
         notes.append(f"with other inputs the model raises, looked at up to there: {swept.error[:120]}")
     elif swept.parted is not None:
@@ -39,6 +39,10 @@ def find_hidden(trial: Trial, notes: list[str]) -> tuple[list[Finding], dict[str
     expected = _descendants(history, swept.moved)
     hidden = _Hidden(history, swept, expected, trial.witness.threads)
     findings = hidden.findings()
+    if not findings and _leaves_for_python(history, expected):
+        far = sweep(trial, Change.INPUTS)
+        hidden = _Hidden(history, far, _descendants(history, far.moved), trial.witness.threads)
+        findings = hidden.findings()
     reason = unlike_itself(trial, hidden.places) if findings else None
     if reason is not None:
         findings = [] if trial.is_unlike_itself else [reason]
@@ -56,6 +60,16 @@ def find_hidden(trial: Trial, notes: list[str]) -> tuple[list[Finding], dict[str
     if silent:
         notes.append(f"unchanged with other inputs, so that nobody can tell: {_listed(history, silent)}")
     return findings, {"moved": len(swept.moved), "changed": len(swept.changed), "cannot tell": len(silent)}
+
+
+def _leaves_for_python(history: ModelHistory, expected: set[int]) -> bool:
+    """Whether something that depends on what was changed has gone to Python, or an input could not be changed."""
+    return any(
+        node.index not in expected
+        if node.kind is INPUT
+        else node.kind is ESCAPE and any(edge.origin.node in expected for edge in node.edges)
+        for node in history.recording.nodes
+    )
 
 
 def _is_telling(node: Node) -> bool:

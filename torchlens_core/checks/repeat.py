@@ -12,16 +12,16 @@ from torchlens_core.checks.places import name_of, where
 from torchlens_core.compare import difference
 from torchlens_core.errors import IncomparableError
 from torchlens_core.history import ModelHistory
-from torchlens_core.nodes import CONSTANT, OP, OUTPUT, PARAMETER, Node
+from torchlens_core.nodes import CONSTANT, OP, OUTPUT, SOURCES, Node
 from torchlens_core.replay import UNINITIALISED
 from torchlens_core.report import Finding
-from torchlens_core.sweep import Sweep, sweep
+from torchlens_core.sweep import Change, Sweep, sweep
 from torchlens_core.trial import Run, Trial
 
 
 def unlike_itself(trial: Trial, places: Sequence[Node] = ()) -> Finding | None:
     """A finding if the model is not the same from run to run, at ``places`` if any are named; else None."""
-    again = sweep(trial, is_moved=False)
+    again = sweep(trial, Change.NOTHING)
     nodes = trial.history.recording.nodes
     if places and not any(_is_other(again, node) for node in places):
         return None
@@ -43,7 +43,7 @@ def differs_unlogged(trial: Trial) -> str | None:
 
 def model_differs(trial: Trial, how: str) -> Finding:
     """The finding that the unlogged model is not the same from run to run."""
-    again = sweep(trial, is_moved=False)
+    again = sweep(trial, Change.NOTHING)
     nodes = trial.history.recording.nodes
     first = next((node for node in nodes if _is_other(again, node)), None)
     return _finding(trial, again, first, how, check="transparency")
@@ -81,7 +81,7 @@ def _finding(
 ) -> Finding:
     history = trial.history
     reader = None if first is None else _reader(history, first)
-    op = None if reader is None or reader.kind is PARAMETER else history.op_at(reader.index)
+    op = None if reader is None or reader.kind in SOURCES else history.op_at(reader.index)
     return Finding(
         check=check,
         what="The model is not the same from run to run: from one state, it gives something else "
