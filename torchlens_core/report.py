@@ -38,7 +38,10 @@ class Finding:
         ):
             if text:
                 lines.append(f"{name} {text}")
-        return "\n".join(_wrapped(line, "  " * bool(n)) for n, line in enumerate(lines))
+        place = f"in {self.where}"  # is never broken: terminals make links of places
+        return "\n".join(
+            f"  {line}" if line == place else _wrapped(line, "  " * bool(n)) for n, line in enumerate(lines)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

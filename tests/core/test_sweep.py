@@ -70,7 +70,7 @@ class Net(nn.Module):
 
 
 def test_nothing_changes_without_other_sources():
-    found = swept(Net(), X, Change.NOTHING)
+    found = swept(Net(), X, change=Change.NOTHING)
     assert (found.moved, found.changed, found.reshaped, found.escapes) == (set(), set(), set(), set())
     assert (found.numbers, found.parted, found.error) == ({}, None, None)
     assert found.common == len(found.history.recording.nodes)
@@ -91,7 +91,7 @@ def test_a_model_that_counts_changes_by_itself():
         count[0] += 1
         return x + count[0]
 
-    found = swept(counting, X, Change.NOTHING)
+    found = swept(counting, X, change=Change.NOTHING)
     assert names(found, found.changed) == ["add", "output"]
 
 
@@ -227,7 +227,7 @@ def test_parted_at_the_end(is_longer, parted):
 
 
 def test_no_way_parts_without_other_sources():
-    found = swept(lambda x: x.sin() if x.sum() > 0 else x.cos(), X, Change.NOTHING)
+    found = swept(lambda x: x.sin() if x.sum() > 0 else x.cos(), X, change=Change.NOTHING)
     assert found.parted is None
 
 
