@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from torchlens_core.checks.places import line_in, line_of, name_of, where
+from torchlens_core.checks.places import DEFECT, finding_at, line_in, line_of
 from torchlens_core.functions import FACTS, Role
 from torchlens_core.history import ModelHistory
 from torchlens_core.kernels import KernelCall
@@ -17,8 +17,6 @@ from torchlens_core.nodes import ESCAPE, OP, Node
 from torchlens_core.origins import ALIAS
 from torchlens_core.report import CheckResult, Finding
 from torchlens_core.trial import Trial
-
-_DEFECT = "Report it with the model, as a defect of torchlens_core."
 
 
 def check_completeness(trial: Trial) -> CheckResult:
@@ -98,7 +96,7 @@ def _left_out(history: ModelHistory, call: KernelCall) -> Finding:
         where=line_of(history, call.node),
         expected=f"an op {call.node.info.name} in the graph",
         got="none",
-        advice=_DEFECT,
+        advice=DEFECT,
     )
 
 
@@ -128,13 +126,11 @@ def _out_of_order(history: ModelHistory, calls: dict[int, KernelCall]) -> Iterat
 
 def _out_of_place(history: ModelHistory, node: Node, what: str, expected: str, got: str) -> Finding:
     op = history.op_at(node.index)
-    return Finding(
-        check="completeness",
-        what=what,
-        label=name_of(history, node),
-        stable_name=op.stable_name,
-        where=where(op),
+    return finding_at(
+        op,
+        "completeness",
+        what,
         expected=expected,
         got=got,
-        advice=_DEFECT,
+        advice=DEFECT,
     )

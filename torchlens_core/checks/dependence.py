@@ -20,7 +20,7 @@ from torch import Tensor
 
 from torchlens_core.checks.edges import Edges
 from torchlens_core.checks.hidden import find_hidden
-from torchlens_core.checks.places import where
+from torchlens_core.checks.places import DEFECT, finding_at
 from torchlens_core.compare import difference, has_values
 from torchlens_core.errors import IncomparableError, ReplayError
 from torchlens_core.history import ModelHistory
@@ -30,7 +30,6 @@ from torchlens_core.replay import UNINITIALISED, Replay
 from torchlens_core.report import CheckResult, Finding
 from torchlens_core.trial import Trial
 
-_DEFECT = "Report it with the model, as a defect of torchlens_core."
 #: Findings of one kind that are told.
 _TOLD = 5
 
@@ -97,7 +96,7 @@ def _gradients(trial: Trial) -> list[Finding]:
             label=name,
             expected="(autograd) a path from it to an output",
             got="(graph) none",
-            advice=_DEFECT,
+            advice=DEFECT,
         )
         for name in sorted(names - known - exempt)
         if name in parameters or name.startswith("input")
@@ -138,12 +137,10 @@ def _uninitialised(history: ModelHistory) -> list[Finding]:
         return []
     op = history.op_at(suspects[0].index)
     return [
-        Finding(
-            check="dependence",
-            what=f"Uninitialised memory reaches {changed[0].address}: the model's result is what was in memory before",
-            label=op.layer_label,
-            stable_name=op.stable_name,
-            where=where(op),
+        finding_at(
+            op,
+            "dependence",
+            f"Uninitialised memory reaches {changed[0].address}: the model's result is what was in memory before",
             expected="the same result whatever that memory holds",
             got="another result with other contents",
             advice="Make it with torch.zeros, or fill all of it.",

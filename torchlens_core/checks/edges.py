@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import prod
 
-from torchlens_core.checks.places import name_of, where
+from torchlens_core.checks.places import DEFECT, finding_at, name_of
 from torchlens_core.functions import GRADIENTS
 from torchlens_core.history import ModelHistory
 from torchlens_core.internals import HigherOrderOperator
@@ -13,9 +13,6 @@ from torchlens_core.kernels import KernelCall, Kernels, Read
 from torchlens_core.nodes import OUTPUT, SOURCES, Edge, Node, Value
 from torchlens_core.report import Finding
 from torchlens_core.shadow import NOBODY
-
-_DEFECT = "Report it with the model, as a defect of torchlens_core."
-
 
 #: One edge: who wrote what is read (None for memory older than the pass), and the storage.
 Origin = tuple[int | None, int]
@@ -186,15 +183,13 @@ class Edges:
 
     def _finding(self, node: Node, what: str, expected: str, got: str) -> Finding:
         op = self._history.op_at(node.index)
-        return Finding(
-            check="dependence",
-            what=what,
-            label=op.layer_label,
-            stable_name=op.stable_name,
-            where=where(op),
+        return finding_at(
+            op,
+            "dependence",
+            what,
             expected=expected,
             got=got,
-            advice=_DEFECT,
+            advice=DEFECT,
         )
 
     def _named(self, origin: Origin) -> str:

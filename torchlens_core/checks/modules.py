@@ -9,14 +9,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from torchlens_core.checks.places import line_in, name_of, where
+from torchlens_core.checks.places import DEFECT, finding_at, line_in, name_of
 from torchlens_core.history import ModelHistory
 from torchlens_core.hooks import HookedCall
 from torchlens_core.nodes import Call, Value
 from torchlens_core.report import CheckResult, Finding
 from torchlens_core.trial import Trial
-
-_DEFECT = "Report it with the model, as a defect of torchlens_core."
 
 
 def check_modules(trial: Trial) -> CheckResult:
@@ -70,7 +68,7 @@ def _differences(
             what="Hooks and history disagree on the number of module calls",
             expected=f"(hooks) {len(hooked)}",
             got=f"(history) {len(recorded)}; the first too many is {_name(more[0])}",
-            advice=_DEFECT,
+            advice=DEFECT,
         )
 
 
@@ -146,7 +144,7 @@ def _finding(history: ModelHistory, call: Call, what: str, expected: str, got: s
         where=line_in(history.recording.stacks.get(call.chain, ())) if call.chain else None,
         expected=f"(hooks) {expected}",
         got=f"(history) {got}",
-        advice=_DEFECT,
+        advice=DEFECT,
     )
 
 
@@ -170,15 +168,13 @@ def _misplaced(
         if number != ran.module:
             op = history.op_at(node.index)
             names = ["outside all" if n < 0 else _name(hooked[n]) for n in (ran.module, number)]
-            finding = Finding(
-                check="modules",
-                what="An op belongs to another module call than the history says",
-                label=op.layer_label,
-                stable_name=op.stable_name,
-                where=where(op),
+            finding = finding_at(
+                op,
+                "modules",
+                "An op belongs to another module call than the history says",
                 expected=f"(hooks) {names[0]}",
                 got=f"(history) {names[1]}",
-                advice=_DEFECT,
+                advice=DEFECT,
             )
             return [finding], placed
     return [], placed

@@ -8,7 +8,27 @@ from types import CodeType
 from torchlens_core.entries import Op
 from torchlens_core.history import ModelHistory
 from torchlens_core.nodes import PARAMETER, Node
+from torchlens_core.report import Finding
 from torchlens_core.sites import frames_of, user_frame
+
+#: What to do where no model is to blame.
+DEFECT = "Report it with the model, as a defect of torchlens_core."
+
+
+def finding_at(
+    op: Op, check: str, what: str, *, expected: str | None = None, got: str | None = None, advice: str
+) -> Finding:
+    """A finding about an op, with its names and its line."""
+    return Finding(
+        check=check,
+        what=what,
+        label=op.layer_label,
+        stable_name=op.stable_name,
+        where=where(op),
+        expected=expected,
+        got=got,
+        advice=advice,
+    )
 
 
 def where(op: Op) -> str | None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from torchlens_core import internals
-from torchlens_core.checks.places import where
+from torchlens_core.checks.places import finding_at, where
 from torchlens_core.compare import Difference, Tolerance, difference, has_strides_of, has_values
 from torchlens_core.errors import IncomparableError, ReplayError
 from torchlens_core.functions import gives_memory
@@ -62,12 +62,10 @@ def check_replay(trial: Trial) -> CheckResult:
 def _unseen_writes(history: ModelHistory) -> list[Finding]:
     """Memory that was written by code that nobody sees: the graph does not say from what."""
     return [
-        Finding(
-            check="replay",
-            what="Memory was written unseen, so that the graph does not say what its contents depend on",
-            label=op.layer_label,
-            stable_name=op.stable_name,
-            where=where(op),
+        finding_at(
+            op,
+            "replay",
+            "Memory was written unseen, so that the graph does not say what its contents depend on",
             advice="The write came before this line, outside torch's functions or on another thread. "
             "Write with torch, on the thread that runs the model.",
         )
@@ -151,12 +149,10 @@ class _Witness:
 
     def _finding(self, node: Node, what: str, found: Difference) -> Finding:
         op = self._history.op_at(node.index)
-        return Finding(
-            check="replay",
-            what=what,
-            label=op.layer_label,
-            stable_name=op.stable_name,
-            where=where(op),
+        return finding_at(
+            op,
+            "replay",
+            what,
             expected=f"(saved) {found.expected}",
             got=f"(replayed) {found.got}",
             advice=self._advice(node),

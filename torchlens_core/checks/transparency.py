@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from torchlens_core.checks.places import DEFECT
 from torchlens_core.checks.repeat import differs_unlogged, model_differs
 from torchlens_core.compare import Tolerance, difference
 from torchlens_core.composites import OPENED_HIGHER_ORDER
@@ -19,7 +20,6 @@ from torchlens_core.report import CheckResult, Finding
 from torchlens_core.trial import Run, Trial
 
 _FUSED = "the unlogged pass takes the fused kernel of nn.MultiheadAttention"
-_ADVICE = "Report it with the model, as a defect of torchlens_core."
 
 
 def check_transparency(trial: Trial) -> CheckResult:
@@ -93,7 +93,7 @@ def _left_behind(plain: Run, logged: Run) -> list[Finding]:
             what=f"Logging leaves another state of {', '.join(moved)} behind",
             expected="the state that an unlogged pass leaves",
             got="another",
-            advice=_ADVICE,
+            advice=DEFECT,
         )
     ]
 
@@ -134,7 +134,7 @@ def _unlike(what: str, expected: str, got: str) -> Finding:
         what=f"Logged and unlogged, {what}",
         expected=f"(unlogged) {expected}",
         got=f"(logged) {got}",
-        advice=_ADVICE,
+        advice=DEFECT,
     )
 
 
