@@ -35,11 +35,6 @@ class Mutant:
     error: str | None = None
 
     @property
-    def is_settled(self) -> bool:
-        """Whether every check that claims it exists."""
-        return set(self.mutation.claims) <= validate.CHECKS.keys()
-
-    @property
     def is_killed(self) -> bool:
         return bool(self.found & set(self.mutation.claims))
 
@@ -93,15 +88,12 @@ class _NoPlace(Exception):
     """The recording has no place for a mutation."""
 
 
-def mutants(case: Tricky, sites: int = SITES, only_claimed: bool = False) -> Iterator[Mutant]:
-    """The mutants of one model; with the checks that claim them alone, if only those are asked for."""
+def mutants(case: Tricky, sites: int = SITES) -> Iterator[Mutant]:
+    """The mutants of one model."""
     for mutation in MUTATIONS:
-        checks = [name for name in validate.CHECKS if name in mutation.claims] if only_claimed else None
-        if checks == []:
-            continue
         seen = set()
         for site in range(3 * sites):  # some are drawn twice
-            report, what = validated(case, mutation, site, checks, seen)
+            report, what = validated(case, mutation, site, besides=seen)
             if what is None:
                 continue
             seen.add(what)
@@ -114,11 +106,6 @@ def mutants(case: Tricky, sites: int = SITES, only_claimed: bool = False) -> Ite
                 break
 
 
-def survivors(found: Iterable[Mutant]) -> list[Mutant]:
-    """Those that nobody has seen of the checks that claim them, all of which exist."""
-    return [mutant for mutant in found if mutant.is_settled and not mutant.is_killed]
-
-
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """Killed and total by mutation and check."""
@@ -127,7 +114,8 @@ class Matrix:
 
     @property
     def survivors(self) -> list[Mutant]:
-        return survivors(self.mutants)
+        """Those that no check has seen which claims them."""
+        return [mutant for mutant in self.mutants if not mutant.is_killed]
 
     def __str__(self) -> str:
         by_name: dict[str, list[Mutant]] = defaultdict(list)
