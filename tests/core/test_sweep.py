@@ -314,6 +314,6 @@ def test_far_away_inputs_alone_are_moved():
 
 
 def test_what_is_rounded_changes_far_away_only():
-    model = lambda x: x * round(x.sum().item())
-    assert not swept(model, X).numbers
-    assert swept(model, X, change=Change.INPUTS).numbers
+    model, x = lambda x: x * round(x.sum().item()), torch.tensor([0.1, 0.3, 0.8, 5.0])
+    assert not swept(model, x).numbers
+    assert swept(model, x, change=Change.INPUTS).numbers
