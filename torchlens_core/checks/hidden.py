@@ -1,7 +1,8 @@
 """The model run once more with other values of all its sources: what changes, and should not?
 
 A value that changes although the graph leads to it from no source left through Python and came back. What the graph
-leads to, and does not change (a product with zero, a saturated maximum), nobody can tell: it is counted.
+leads to, and does not change (a product with zero, a saturated maximum), nobody can tell: it is counted. Where values
+leave for Python, the model is run a second time with far-away inputs, so that what is rounded or compared there shows.
 """
 
 from __future__ import annotations
