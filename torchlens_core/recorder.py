@@ -22,11 +22,7 @@ from torchlens_core.functions import FACTS, FROM_OUTSIDE, PASSED, FunctionInfo, 
 from torchlens_core.ledger import autocast_state
 from torchlens_core.memory import EVERYTHING, region_of
 from torchlens_core.nodes import (
-    BUFFER,
-    CONSTANT,
     ESCAPE,
-    INPUT,
-    OUTPUT,
     PARAMETER,
     Edge,
     Node,
@@ -47,10 +43,6 @@ _NO_KWARGS: dict[str, Any] = {}
 _clock = time.perf_counter
 _is_grad_enabled = torch.is_grad_enabled
 _is_any_autocast_enabled = internals.is_any_autocast_enabled
-#: What stands in for a function where there is none.
-_NO_FUNCTION = {
-    kind: FunctionInfo(name=kind, role=Role.OP) for kind in (INPUT, PARAMETER, BUFFER, CONSTANT, OUTPUT)
-}
 
 
 class Recorder(OpaqueCalls):

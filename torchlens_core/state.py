@@ -195,12 +195,9 @@ def _shown(path: _Path | None) -> str:
     names: list[str] = []
     while path is not None:
         path, name = path
-        if name not in _HOLDERS:
+        if name not in internals.MODULE_HOLDERS:
             names.append(str(name))
     return ".".join(reversed(names))
-
-
-_HOLDERS = internals.MODULE_HOLDERS
 
 
 def _is_unchanged(container: Any, content: Any) -> bool:
@@ -213,7 +210,9 @@ def _is_unchanged(container: Any, content: Any) -> bool:
         return all(map(operator.is_, container.values(), content.values())) and all(
             map(operator.is_, container, content)
         )
-    return not isinstance(container, set) and all(map(operator.is_, container, content))
+    if isinstance(container, set):
+        return bool(container == content)
+    return all(map(operator.is_, container, content))
 
 
 def _is_same(tensor: Tensor, value: Tensor) -> bool | None:
@@ -225,16 +224,13 @@ def _is_same(tensor: Tensor, value: Tensor) -> bool | None:
 
 
 def _differing(container: Any, content: Any) -> list[tuple[Any, Any]]:
-    """What stands in a container that was not there before, or is gone: with None in its place."""
+    """What stands in a changed container that was not there before, or is gone: with None in its place."""
     if isinstance(container, dict):
         new = [(key, item) for key, item in container.items() if content.get(key, content) is not item]
         return new + [(key, None) for key in content if key not in container]
     if isinstance(container, set):
-        return [("", sorted(map(repr, container)))] if container != content else []
-    now = list(container)
-    if len(now) == len(content) and all(map(operator.is_, now, content)):
-        return []
-    return [("", now)]
+        return [("", sorted(map(repr, container)))]
+    return [("", list(container))]
 
 
 def _plain_leaves(item: Any, depth: int = 0) -> list[tuple[str, Any]]:

@@ -114,9 +114,8 @@ class Trial:
     @property
     def logged(self) -> Logged:
         """One logged pass, and what it gave."""
-        if (
-            self._logged is None
-        ):  # no `cached_property`, whose frame would stand in the stacks of the history
+        # no `cached_property`, whose frame would stand in the stacks of the history
+        if self._logged is None:
             self._logged = self._log(self.is_watched)
         return self._logged
 
@@ -136,7 +135,8 @@ class Trial:
         finally:
             if witness is not None:
                 witness.kernels.release()
-        self._seen = traced.history
+        if self._seen is None:  # a second history is not kept
+            self._seen = traced.history
         run = self._run(model, lambda: traced.result, args, kwargs, before)
         return Logged(traced.history, run, witness)
 
@@ -184,7 +184,8 @@ class Trial:
         before: Surroundings,
     ) -> Run:
         result = call()
-        held = self._state.tensors + [t for _, t in argument_leaves(args, kwargs)]
+        held = [*self._state.tensors, *(t for t, _ in self._met())]
+        held += [tensor for _, tensor in argument_leaves(args, kwargs)]
         shared = {internals.storage_key(t) for t in (*held, *model.parameters(), *model.buffers())}
         generators, after = Generators(self._state.generators), Surroundings()
         leaves = structure.leaves(result)

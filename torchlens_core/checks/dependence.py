@@ -63,6 +63,12 @@ def _has_values(node: Node) -> bool:
     return isinstance(saved[0], Tensor) and has_values(saved[0])
 
 
+def _behind_outputs(history: ModelHistory) -> set[int]:
+    """The nodes that some output depends on."""
+    graph = history.graph
+    return set().union(*map(graph.ancestors, graph.outputs))
+
+
 # -- gradients ---------------------------------------------------------------------------------------
 
 
@@ -73,7 +79,7 @@ def _gradients(trial: Trial) -> list[Finding]:
     if not names:
         return []
     nodes = history.recording.nodes
-    behind = set().union(*(history.graph.ancestors(index) for index in history.graph.outputs))
+    behind = _behind_outputs(history)
     known = {nodes[index].address for index in behind if nodes[index].kind in SOURCES}
     # of what is written in the pass, the first value may play no part; what is made in it has none
     written = {
@@ -114,7 +120,7 @@ def _uninitialised(history: ModelHistory) -> list[Finding]:
     ]
     if not made:
         return []
-    behind = set().union(*(history.graph.ancestors(index) for index in history.graph.outputs))
+    behind = _behind_outputs(history)
     suspects = [node for node in made if node.index in behind]
     if not suspects:
         return []

@@ -21,11 +21,9 @@ from torchlens_core.trial import Run, Trial
 
 def unlike_itself(trial: Trial, places: Sequence[Node] = ()) -> Finding | None:
     """A finding if the model is not the same from run to run, at ``places`` if any are named; else None."""
-    again = sweep(trial, Change.NOTHING)
-    nodes = trial.history.recording.nodes
+    again, first = _again(trial)
     if places and not any(_is_other(again, node) for node in places):
         return None
-    first = next((node for node in nodes if _is_other(again, node)), None)
     if first is None and again.parted is None:
         return None
     return _finding(trial, again, first)
@@ -43,10 +41,13 @@ def differs_unlogged(trial: Trial) -> str | None:
 
 def model_differs(trial: Trial, how: str) -> Finding:
     """The finding that the unlogged model is not the same from run to run."""
+    return _finding(trial, *_again(trial), how, check="transparency")
+
+
+def _again(trial: Trial) -> tuple[Sweep, Node | None]:
+    """The logged pass once more, with nothing changed, and the first node that is another."""
     again = sweep(trial, Change.NOTHING)
-    nodes = trial.history.recording.nodes
-    first = next((node for node in nodes if _is_other(again, node)), None)
-    return _finding(trial, again, first, how, check="transparency")
+    return again, next((node for node in trial.history.recording.nodes if _is_other(again, node)), None)
 
 
 def _is_other(again: Sweep, node: Node) -> bool:

@@ -42,11 +42,11 @@ def check_replay(trial: Trial) -> CheckResult:
     witness = _Witness(history, trial.tolerance)
     witness.findings += _unseen_writes(history)
     covered = {"values": 0, "pruned": 0, "given": sum(map(is_given, history.recording.nodes))}
-    if witness.run(None):
+    if witness.run(Replay(history), None):
         for wanted in _samples(history, trial.seed):
-            is_same = Replay(history, wanted).is_whole  # as that which was just run
-            if not is_same:
-                witness.run(wanted)
+            pruned = Replay(history, wanted)
+            if not pruned.is_whole:  # which was just run
+                witness.run(pruned, wanted)
             covered["pruned"] += 1
     covered["values"] = witness.compared
     covered["nondeterministic"] = len(witness.nondeterministic)
@@ -86,12 +86,11 @@ class _Witness:
         self.notes: dict[str, str] = {}
         self.nondeterministic: dict[str, str] = {}
 
-    def run(self, wanted: list[int] | None) -> bool:
-        """Replay all, or the ancestors of ``wanted`` alone; False if something was found."""
+    def run(self, replay: Replay, wanted: list[int] | None) -> bool:
+        """Run a replay of all, or of the ancestors of ``wanted`` alone; False if something was found."""
         before = len(self.findings)
         only = None if wanted is None else set(wanted)
         current: list[Node] = []
-        replay = Replay(self._history, wanted)
 
         def see(node: Node, slot: int, value: Any) -> None:
             current[:] = [node]
