@@ -56,6 +56,15 @@ class DrawingError(TorchLensError, RuntimeError):
     """No drawing engine could make the picture."""
 
 
+class SnapshotError(TorchLensError, ValueError):
+    """A text is no snapshot of a graph; the message begins with the line."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        #: The line of the text, from 1.
+        self.line = line
+
+
 class UnsupportedTorchError(TorchLensError, ImportError):
     """The installed torch lacks something the recorder cannot do without."""
 

@@ -1,0 +1,381 @@
+"""Two bodies, compared unit by unit, and the modules in them, each pair of bodies once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torchlens_core.diff import attributes, titles
+from torchlens_core.diff.changes import BREAKING, ORDER, SHAPE
+from torchlens_core.diff.flow import Flow, by_name
+from torchlens_core.diff.matching import Matching, Side, matched
+from torchlens_core.diff.titles import NEW_INPUT, OLD_INPUT
+from torchlens_core.diff.units import Unit
+from torchlens_core.snapshot.outline import Body, Operand, refs_of, spec_parts
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A change, with the values from outside still as numbers."""
+
+    kind: str
+    effect: str
+    name: str
+    text: str
+
+
+@dataclass(slots=True)
+class BodyDiff:
+    """What differs between two bodies."""
+
+    changes: list[Found] = field(default_factory=list)
+    #: What only follows from changes before: ``shape``, ``dtype`` or ``mode``, and where.
+    following: list[tuple[str, str]] = field(default_factory=list)
+    #: Pairs of modules in them that differ inside.
+    inner: list[tuple[Unit, Unit, BodyDiff]] = field(default_factory=list)
+    #: Which result of the old body is which of the new one.
+    slots: dict[int, int] = field(default_factory=dict)
+
+
+class Comparison:
+    """The comparison of two graphs: what is known everywhere in it."""
+
+    def __init__(self, has_switched: bool, has_new_sizes: bool) -> None:
+        #: Whether the model as a whole went from training to eval or back.
+        self.has_switched = has_switched
+        #: Whether some input has other sizes: then those of new tensors may follow from it.
+        self.has_new_sizes = has_new_sizes
+        self._done: dict[tuple[object, ...], BodyDiff] = {}
+        self._kept: list[Body] = []
+
+    def bodies(
+        self,
+        old: Body,
+        new: Body,
+        inputs: Mapping[str, str],
+        old_specs: Sequence[str],
+        new_specs: Sequence[str],
+    ) -> BodyDiff:
+        """The diff of two bodies; ``inputs`` says which ``$`` is which, the specs are those of the ``$``."""
+        key = (id(old), id(new), tuple(inputs.items()), tuple(old_specs), tuple(new_specs))
+        found = self._done.get(key)
+        if found is None:
+            self._kept += [old, new]  # so that no id is used again
+            found = self._done[key] = _Bodies(self, old, new, inputs, old_specs, new_specs).diff()
+        return found
+
+
+class _Bodies:
+    """One pair of bodies."""
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        old: Body,
+        new: Body,
+        inputs: Mapping[str, str],
+        old_specs: Sequence[str],
+        new_specs: Sequence[str],
+    ) -> None:
+        self._comparison = comparison
+        self._matching: Matching = matched(old, new, inputs)
+        self._flow = Flow(self._matching, inputs)
+        self._found = BodyDiff()
+        self._old_specs = _Specs(self._matching.old, old_specs)
+        self._new_specs = _Specs(self._matching.new, new_specs)
+        self._loops: set[tuple[object, object]] = set()
+
+    def diff(self) -> BodyDiff:
+        """All that differs."""
+        self._opened()
+        for unit in self._matching.removed:
+            self._came_or_went(unit, self._matching.old, "removed", "-", OLD_INPUT, self._old_specs)
+        order = {id(old): n for n, (old, _) in enumerate(self._matching.moved)}
+        for old, new in sorted(self._matching.pairs, key=lambda pair: pair[1].place):
+            before = len(self._found.changes)
+            self._pair(old, new)
+            if id(old) in order and len(self._found.changes) == before:
+                self._say(
+                    "moved", ORDER, new, f"↕ {titles.title(new)} runs elsewhere: {self._beside(old, new)}"
+                )
+        for unit in self._matching.added:
+            self._came_or_went(unit, self._matching.new, "added", "+", NEW_INPUT, self._new_specs)
+        self._returns()
+        return self._found
+
+    def _say(self, kind: str, effect: str, unit: Unit | None, text: str) -> None:
+        self._found.changes.append(Found(kind, effect, unit.name if unit is not None else "", text))
+
+    # -- what came, went, or stands elsewhere ------------------------------------------------------
+
+    def _opened(self) -> None:
+        """Modules around others that came or went."""
+        for wrapper in self._matching.new.opened:
+            self._wrapped(wrapper, [(new, old) for old, new in self._matching.pairs], is_new=True)
+        for wrapper in self._matching.old.opened:
+            self._wrapped(wrapper, list(self._matching.pairs), is_new=False)
+
+    def _wrapped(self, wrapper: Unit, pairs: Sequence[tuple[Unit, Unit]], is_new: bool) -> None:
+        """One such module; the pairs begin with the unit of its side."""
+        assert wrapper.call is not None
+        prefix = f"{wrapper.name}."
+        others = [other for own, other in pairs if own.name.startswith(prefix)]
+        side = self._matching.new if is_new else self._matching.old
+        parts = ", ".join(unit.name[len(prefix) :] for unit in side.units if unit.name.startswith(prefix))
+        around = f"{wrapper.call.class_name}({parts})"
+        if [other.name for other in others] == [wrapper.name]:
+            inside = others[0].call.class_name if others[0].call is not None else others[0].name
+            step = f"wrapped: {inside} → {around}" if is_new else f"unwrapped: {around} → {inside}"
+            text = f"~ {wrapper.name} {step}"
+        else:
+            names = ", ".join(other.name for other in others)
+            text = f"~ {names} moved {'into' if is_new else 'out of'} {wrapper.name}: {around}"
+        self._say("nested" if is_new else "unnested", BREAKING, wrapper, text)
+
+    def _came_or_went(
+        self, unit: Unit, side: Side, kind: str, sign: str, marker: str, specs: _Specs
+    ) -> None:
+        if self._comparison.has_switched and _counts_batches(unit):
+            self._found.following.append(("mode", unit.name))
+            return
+        where = titles.between(unit, side, marker)
+        count = len(unit.op.specs) if unit.op is not None else 1
+        spec = specs.of_unit(unit, 0) if count else ""
+        self._say(
+            kind, BREAKING, unit, f"{sign} {titles.title(unit)}   {where}" + (f"   {spec}" if spec else "")
+        )
+
+    def _beside(self, old: Unit, new: Unit) -> str:
+        before = self._matching.old.units[old.place - 1].name if old.place else "nothing"
+        after = self._matching.new.units[new.place - 1].name if new.place else "nothing"
+        return f"after {before} before, after {after} now"
+
+    # -- pairs -------------------------------------------------------------------------------------
+
+    def _pair(self, old: Unit, new: Unit) -> None:
+        self._naming(old, new)
+        self._looping(old, new)
+        self._mode(old, new)
+        if old.op is not None and new.op is not None:
+            self._ops(old, new)
+        elif old.call is not None and new.call is not None and old.call.class_name == new.call.class_name:
+            self._modules(old, new)
+        else:
+            where = titles.between(new, self._matching.new, NEW_INPUT)
+            self._say("replaced", BREAKING, new, f"~ {titles.title(old)} → {titles.title(new)}   {where}")
+            self._rewired(old, new)
+
+    def _naming(self, old: Unit, new: Unit) -> None:
+        opened = [
+            f"{unit.name}." for side in (self._matching.old, self._matching.new) for unit in side.opened
+        ]
+        if (
+            old.call is None
+            or new.call is None
+            or any(n.name.startswith(tuple(opened)) for n in (old, new) if opened)
+        ):
+            return
+        if old.title != new.title:
+            self._say("renamed", BREAKING, new, f"~ {old.title} renamed to {new.title}")
+
+    def _looping(self, old: Unit, new: Unit) -> None:
+        if old.passes == new.passes or (old.loops, new.loops) in self._loops:
+            return
+        self._loops.add((old.loops, new.loops))
+        names = [
+            pair[1].name
+            for pair in self._matching.pairs
+            if (pair[0].loops, pair[1].loops) == (old.loops, new.loops)
+        ]
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        times = [" x ".join(map(str, unit.passes)) or "1" for unit in (old, new)]
+        self._say("passes", BREAKING, new, f"~ passes of the loop over {shown}: {times[0]} → {times[1]}")
+
+    def _mode(self, old: Unit, new: Unit) -> None:
+        if old.call is not None and new.call is not None and old.call.mode != new.call.mode:
+            was, now = (
+                f"{unit.call.mode or 'as the module around it'}" for unit in (old, new) if unit.call
+            )
+            self._say("mode", BREAKING, new, f"~ {new.name} switched: {was} → {now}")
+
+    def _modules(self, old: Unit, new: Unit) -> None:
+        assert old.call is not None
+        assert new.call is not None
+        are_equal = old.call.body == new.call.body
+        wrong = self._flow.compared(old.operands, new.operands) if are_equal else None
+        inputs = {f"${n}": f"${n}" for n in range(len(old.operands))}
+        if wrong:
+            self._say_rewired(new, wrong)
+        elif not are_equal:
+            slots = self._flow.matched_slots(old.operands, new.operands)
+            spare = [n for n in range(len(new.operands)) if n not in slots.values()]
+            left = [n for n in range(len(old.operands)) if n not in slots]
+            crossed = [(n, old.operands[n], new.operands[m]) for n, m in zip(left, spare, strict=False)]
+            if crossed:
+                self._say_rewired(new, crossed)
+            slots |= dict(zip(left, spare, strict=False))
+            inputs = {f"${a}": f"${b}" for a, b in sorted(slots.items())}
+        if are_equal:
+            return
+        inner = self._comparison.bodies(
+            old.call.body,
+            new.call.body,
+            inputs,
+            [self._old_specs.of(one) for one in old.operands],
+            [self._new_specs.of(one) for one in new.operands],
+        )
+        self._flow.slots[old.name] = inner.slots
+        self._found.inner.append((old, new, inner))
+
+    def _ops(self, old: Unit, new: Unit) -> None:
+        """Two ops, or modules that do one op each."""
+        assert old.op is not None
+        assert new.op is not None
+        before, after = self._specs_of(old), self._specs_of(new)
+        inputs = [
+            (self._old_specs.of(a), self._new_specs.of(b))
+            for a, b in zip(old.operands, new.operands, strict=False)
+        ]
+        steps = attributes.steps_between(inputs)
+        if not inputs and self._comparison.has_new_sizes:
+            steps = {("", "")}
+        has_new_dtype = any(spec_parts(a)[0] != spec_parts(b)[0] for a, b in inputs)
+        said: list[str] = []
+        effect = SHAPE
+        follows = False
+        classes = [unit.call.class_name if unit.call else "" for unit in (old, new)]
+        if old.op.kind != new.op.kind:
+            where = titles.between(new, self._matching.new, NEW_INPUT)
+            name = f"{new.name}: " if new.call is not None else ""
+            was, now = (
+                f"{cls} {titles.applied(unit)}".strip()
+                for cls, unit in zip(classes, (old, new), strict=True)
+            )
+            self._say("replaced", BREAKING, new, f"~ {name}{was} → {now}   {where}")
+        else:
+            if classes[0] != classes[1]:
+                said.append(f"{classes[0] or 'no module'} → {classes[1] or 'no module'}")
+                effect = BREAKING
+            for name, a, b in attributes.changed_texts(old.texts, new.texts):
+                if self._comparison.has_switched and name == "training":
+                    self._found.following.append(("mode", new.name))
+                elif attributes.follows_from(name, a, b, new.op.kind, steps):
+                    follows = True
+                else:
+                    said.append(attributes.said(name, a, b))
+                    effect = BREAKING
+        if old.op.mark != new.op.mark:
+            said.append(f"{old.op.mark or 'seen'} → {new.op.mark or 'seen'}")
+            effect = BREAKING
+        held, held_follows, is_more = attributes.changed_held(
+            old.op.held, new.op.held, steps, has_new_dtype
+        )
+        said += held
+        effect = BREAKING if is_more else effect
+        is_source = new.op.kind in ("input", "constant")
+        if (
+            before != after
+            and not said
+            and (is_source or not (steps or has_new_dtype or old.op.kind != new.op.kind))
+        ):
+            if self._comparison.has_switched and old.op.results == new.op.results:
+                self._found.following.append(("mode", new.name))
+            else:
+                said.append(_changed_specs(before, after))
+        elif before != after and said:
+            said.append(_changed_specs(before, after))
+        elif before != after or held_follows or follows:
+            what = "dtype" if has_new_dtype and not steps else "shape"
+            self._found.following.append((what, new.name))
+        if said:
+            label = f"input {new.name}" if new.op.kind == "input" else new.name
+            self._say("changed", effect, new, f"~ {label}: {'; '.join(said)}")
+        self._rewired(old, new)
+
+    def _specs_of(self, unit: Unit) -> list[str]:
+        assert unit.op is not None
+        return list(unit.op.specs)
+
+    def _rewired(self, old: Unit, new: Unit) -> None:
+        before, after = _values(old.operands), _values(new.operands)
+        wrong = self._flow.compared(before, after)
+        if wrong is None:
+            was = ", ".join(titles.names_of(before, OLD_INPUT)) or "nothing"
+            now = ", ".join(titles.names_of(after, NEW_INPUT)) or "nothing"
+            self._say("rewired", BREAKING, new, f"~ {new.name}: reads {now}, not {was}")
+        elif wrong:
+            self._say_rewired(new, wrong)
+
+    def _say_rewired(self, new: Unit, wrong: Sequence[tuple[int, Operand, Operand]]) -> None:
+        numbers = " and ".join(str(n) for n, _, _ in wrong)
+        if self._flow.is_swapped(wrong):
+            text = f"inputs {numbers} swapped"
+        else:
+            text = "; ".join(
+                f"input {n} is {titles.operand_name(b, NEW_INPUT)}, not {titles.operand_name(a, OLD_INPUT)}"
+                for n, a, b in wrong
+            )
+        self._say("rewired", BREAKING, new, f"~ {new.name}: {text}")
+
+    # -- results -----------------------------------------------------------------------------------
+
+    def _returns(self) -> None:
+        old, new = self._matching.old.returns, self._matching.new.returns
+        slots = self._found.slots = self._flow.matched_slots(old, new)
+        left = [n for n in range(len(old)) if n not in slots]
+        spare = [n for n in range(len(new)) if n not in slots.values()]
+        for a, b in zip(list(left), list(spare), strict=False):
+            left.remove(a)
+            spare.remove(b)
+            slots[a] = b
+            was, now = titles.operand_name(old[a], OLD_INPUT), titles.operand_name(new[b], NEW_INPUT)
+            self._say("rewired", BREAKING, None, f"~ returns {now}, not {was}")
+        for n in left:
+            self._say(
+                "rewired", BREAKING, None, f"~ no longer returns {titles.operand_name(old[n], OLD_INPUT)}"
+            )
+        for n in spare:
+            self._say("rewired", BREAKING, None, f"~ returns {titles.operand_name(new[n], NEW_INPUT)} too")
+        if not left and not spare and any(a != b for a, b in slots.items()):
+            self._say("rewired", BREAKING, None, "~ returns its values in another order")
+
+
+class _Specs:
+    """Shape and dtype of the values of one side."""
+
+    def __init__(self, side: Side, outer: Sequence[str]) -> None:
+        self._units = by_name(side.units)
+        self._outer = outer
+
+    def of(self, operand: Operand) -> str:
+        """The spec of an operand; empty for what has none of its own."""
+        ref = refs_of(operand)[0]
+        if ref.name[0] == "$":
+            number = int(ref.name[1:])
+            return self._outer[number] if number < len(self._outer) else ""
+        unit = self._units.get(ref.name)
+        return "" if unit is None else self.of_unit(unit, ref.slot)
+
+    def of_unit(self, unit: Unit, slot: int) -> str:
+        """The spec of a result."""
+        spec = unit.spec(slot)
+        if isinstance(spec, int):
+            return self.of(unit.call.arguments[spec]) if unit.call is not None else ""
+        return spec
+
+
+def _values(operands: Sequence[Operand]) -> list[Operand]:
+    """Operands without parameters and buffers, which are compared by themselves."""
+    return [one for one in operands if any(ref.name[0] != "@" for ref in refs_of(one))]
+
+
+def _counts_batches(unit: Unit) -> bool:
+    """Whether an op only counts the batches that a batch norm has seen in training."""
+    return unit.op is not None and any(held.name.endswith("num_batches_tracked") for held in unit.op.held)
+
+
+def _changed_specs(old: Sequence[str], new: Sequence[str]) -> str:
+    changed = [(a, b) for a, b in zip(old, new, strict=False) if a != b]
+    if len(old) != len(new) or not changed:
+        return f"{len(old)} results → {len(new)}"
+    return ", ".join(f"{a} → {b}" for a, b in changed)

@@ -1,0 +1,132 @@
+"""Whether a unit reads what its partner read, ops that came or went on the way seen through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torchlens_core.diff.matching import Matching
+from torchlens_core.diff.units import Unit
+from torchlens_core.snapshot.outline import Carried, Operand, Ref, refs_of
+
+#: A value by the name that it has in the new body.
+Key = tuple[str, int, tuple[int, ...]]
+
+
+class Flow:
+    """What values of one body are in another."""
+
+    def __init__(self, matching: Matching, inputs: Mapping[str, str]) -> None:
+        self._inputs = inputs
+        self._known = set(inputs.values())
+        self._partner = {old.name: new.name for old, new in matching.pairs}
+        self._removed = {unit.name: unit for unit in matching.removed}
+        self._added = {unit.name: unit for unit in matching.added}
+        #: For pairs of modules: which result of the old one is which of the new one.
+        self.slots: dict[str, Mapping[int, int]] = {}
+        #: Whether loops of the two run as often: else their passes are not compared.
+        self.same_passes = all(old.passes == new.passes for old, new in matching.pairs)
+
+    def old_keys(self, ref: Ref) -> tuple[set[Key], bool]:
+        """What a value of the old body is in the new one, and whether something that is gone was seen through."""
+        return self._keys(ref, is_old=True, seen=set())
+
+    def new_keys(self, ref: Ref) -> tuple[set[Key], bool]:
+        """The same for the new body and what has come."""
+        return self._keys(ref, is_old=False, seen=set())
+
+    def _keys(self, ref: Ref, is_old: bool, seen: set[str]) -> tuple[set[Key], bool]:
+        name = ref.name
+        passes = ref.passes if self.same_passes else ()
+        if name[0] == "@":
+            return {(name, 0, ())}, False
+        if name[0] == "$":
+            if is_old:
+                return {(self._inputs.get(name, f"old {name}"), 0, ())}, False
+            return {(name, 0, ())}, name not in self._known
+        gone = (self._removed if is_old else self._added).get(name)
+        if gone is not None:
+            if name in seen:
+                return set(), True
+            seen.add(name)
+            found: set[Key] = set()
+            for operand in gone.operands:
+                for inner in refs_of(operand):
+                    if inner.name[0] != "@":
+                        found |= self._keys(inner, is_old, seen)[0]
+            return found, True
+        if not is_old:
+            return {(name, ref.slot, passes)}, False
+        slots = self.slots.get(name, {})
+        return {(self._partner.get(name, name), slots.get(ref.slot, ref.slot), passes)}, False
+
+    def is_same(self, old: Operand, new: Operand) -> bool:
+        """Whether two operands are one value, or would be without what came and went."""
+        if isinstance(old, Carried) and isinstance(new, Carried):
+            return self.is_same(old.first, new.first) and self.is_same(old.then, new.then)
+        if isinstance(old, Carried) or isinstance(new, Carried):  # in a loop now, or no more
+            first = old.first if isinstance(old, Carried) else old
+            then = new.first if isinstance(new, Carried) else new
+            return self.is_same(first, then)
+        before, gone = self._union(old, is_old=True)
+        after, came = self._union(new, is_old=False)
+        if gone or came:
+            return bool(before & after) or (not before and not after)
+        return before == after and _shape(old) == _shape(new)
+
+    def _union(self, operand: Operand, is_old: bool) -> tuple[set[Key], bool]:
+        found: set[Key] = set()
+        through = False
+        for ref in refs_of(operand):
+            keys, is_through = self._keys(ref, is_old, set())
+            found |= keys
+            through |= is_through
+        return found, through
+
+    def compared(
+        self, old: Sequence[Operand], new: Sequence[Operand]
+    ) -> list[tuple[int, Operand, Operand]] | None:
+        """The positions at which two lists of operands differ; None if they are not as long."""
+        if not self.same_passes:
+            old, new = self._without_runs(old, is_old=True), self._without_runs(new, is_old=False)
+        if len(old) != len(new):
+            return None
+        return [(n, a, b) for n, (a, b) in enumerate(zip(old, new, strict=True)) if not self.is_same(a, b)]
+
+    def _without_runs(self, operands: Sequence[Operand], is_old: bool) -> list[Operand]:
+        """Without the passes of a loop after the first, where loops run more or less often than before."""
+        kept: list[Operand] = []
+        last: set[Key] | None = None
+        for operand in operands:
+            keys = self._union(operand, is_old)[0]
+            if keys != last or not keys:
+                kept.append(operand)
+            last = keys
+        return kept
+
+    def is_swapped(self, wrong: Sequence[tuple[int, Operand, Operand]]) -> bool:
+        """Whether operands are those of the partner in another order."""
+        before = [frozenset(self._union(old, is_old=True)[0]) for _, old, _ in wrong]
+        after = [frozenset(self._union(new, is_old=False)[0]) for _, _, new in wrong]
+        return len(wrong) > 1 and sorted(map(sorted, before)) == sorted(map(sorted, after))
+
+    def matched_slots(self, old: Sequence[Operand], new: Sequence[Operand]) -> dict[int, int]:
+        """Which of some operands are which of others: at the same place if they can be, else anywhere."""
+        found = {n: n for n, (a, b) in enumerate(zip(old, new, strict=False)) if self.is_same(a, b)}
+        taken = set(found.values())
+        for n, operand in enumerate(old):
+            if n not in found:
+                for other, value in enumerate(new):
+                    if other not in taken and self.is_same(operand, value):
+                        found[n] = other
+                        taken.add(other)
+                        break
+        return found
+
+
+def _shape(operand: Operand) -> list[tuple[bool, int | None]]:
+    return [(ref.certain, ref.last) for ref in refs_of(operand)] if not isinstance(operand, Carried) else []
+
+
+def by_name(units: Sequence[Unit]) -> dict[str, Unit]:
+    """Units by name."""
+    return {unit.name: unit for unit in units}

@@ -1,0 +1,199 @@
+"""Which unit of one body is which of another: the alignment that a diff is read off.
+
+In this order: units that depend on the same things in the same way, wherever they run; modules of one name;
+ops of the same arguments, then of the same kind, as they follow each other; modules with the same inside under
+another name, or inside or outside of another module; what stands in the same gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torchlens_core.diff.sequence import common_subsequence, increasing
+from torchlens_core.diff.units import Unit, inlined, units_of, upstream
+from torchlens_core.snapshot.outline import Body, Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The units of one body, some of its modules seen through, and what it returns."""
+
+    units: list[Unit]
+    returns: list[Operand]
+    #: Modules that are seen through, since their inside stands by itself on the other side.
+    opened: tuple[Unit, ...] = ()
+
+    @classmethod
+    def of(cls, body: Body) -> Side:
+        """A body with nothing seen through."""
+        return cls(units_of(body), list(body.returns))
+
+    def seen_through(self, names: set[str]) -> Side:
+        """The same with some modules seen through."""
+        units, returns = inlined(self.units, self.returns, names)
+        return Side(units, returns, tuple(unit for unit in self.units if unit.name in names))
+
+
+@dataclass(slots=True)
+class Matching:
+    """Pairs of two bodies, and what has no partner."""
+
+    old: Side
+    new: Side
+    pairs: list[tuple[Unit, Unit]] = field(default_factory=list)
+    #: Those pairs that run in another order.
+    moved: list[tuple[Unit, Unit]] = field(default_factory=list)
+    removed: list[Unit] = field(default_factory=list)
+    added: list[Unit] = field(default_factory=list)
+
+
+def matched(old: Body, new: Body, inputs: Mapping[str, str]) -> Matching:
+    """The alignment of two bodies; ``inputs`` says which ``$`` of the old one is which of the new one."""
+    left, right = Side.of(old), Side.of(new)
+    found = _Aligner(left, right, inputs).run()
+    opened_old = _wrappers(found.old, found.removed, found.added, found.pairs, is_old=True)
+    opened_new = _wrappers(found.new, found.added, found.removed, found.pairs, is_old=False)
+    if opened_old or opened_new:
+        left = left.seen_through(opened_old) if opened_old else left
+        right = right.seen_through(opened_new) if opened_new else right
+        found = _Aligner(left, right, inputs).run()
+    return found
+
+
+def _wrappers(
+    side: Side, own: Sequence[Unit], other: Sequence[Unit], pairs: Sequence[tuple[Unit, Unit]], is_old: bool
+) -> set[str]:
+    """Modules in whose place the other side has what is in them."""
+    loose = {key for unit in other for key in _contents(unit)}
+    found = set()
+    for unit in own:
+        if unit.is_body and unit.call is not None and loose and _holds(unit, loose):
+            found.add(unit.name)
+    for pair in pairs:
+        mine, theirs = pair if is_old else pair[::-1]
+        if mine.is_body and mine.call is not None and theirs.call is not None:
+            if mine.call.class_name != theirs.call.class_name and _holds(mine, set(_contents(theirs))):
+                found.add(mine.name)
+    return found
+
+
+def _contents(unit: Unit) -> Iterable[Hashable]:
+    yield unit.content if unit.call is not None else unit.exact
+
+
+def _holds(unit: Unit, keys: set[Hashable]) -> bool:
+    """Whether a module has one of some modules in it, or nothing but ops that are among them."""
+    assert unit.call is not None
+    inside = units_of(unit.call.body)
+    modules = [part.content for part in inside if part.call is not None]
+    if modules:
+        return any(content in keys for content in modules)
+    return bool(inside) and all(part.exact in keys for part in inside)
+
+
+class _Aligner:
+    """One alignment of two sides."""
+
+    def __init__(self, old: Side, new: Side, inputs: Mapping[str, str]) -> None:
+        self._old, self._new = old, new
+        self._inputs = inputs
+        self._partner: dict[int, int] = {}
+        self._free_new = set(range(len(new.units)))
+        self._moved: set[int] = set()
+
+    def run(self) -> Matching:
+        old, new = self._old.units, self._new.units
+        self._by_upstream()
+        self._in_gaps(lambda unit: unit.exact)
+        self._in_gaps(lambda unit: unit.loose)
+        self._anywhere(lambda unit: unit.name if unit.call is not None else None, is_move=True)
+        self._anywhere(lambda unit: unit.content)
+        self._by_place()
+        self._anywhere(lambda unit: unit.exact if unit.call is None else None, is_move=True)
+        pairs = [(old[a], new[b]) for a, b in sorted(self._partner.items())]
+        return Matching(
+            self._old,
+            self._new,
+            pairs,
+            [(old[a], new[self._partner[a]]) for a in sorted(self._moved)],
+            [unit for n, unit in enumerate(old) if n not in self._partner],
+            [unit for n, unit in enumerate(new) if n in self._free_new],
+        )
+
+    def _pair(self, a: int, b: int) -> None:
+        self._partner[a] = b
+        self._free_new.discard(b)
+
+    def _by_upstream(self) -> None:
+        """Units with the same ops behind them, all the way up."""
+        places: dict[str, list[int]] = {}
+        for n, value in enumerate(
+            upstream(self._new.units, {name: name for name in self._inputs.values()})
+        ):
+            places.setdefault(value, []).append(n)
+        found = []
+        for a, value in enumerate(upstream(self._old.units, self._inputs)):
+            if places.get(value):
+                found.append((a, places[value].pop(0)))
+        kept = set(increasing(found))
+        for a, b in found:
+            self._pair(a, b)
+        self._moved |= {a for a, b in found if (a, b) not in kept}
+
+    def _in_gaps(self, key: Any) -> None:
+        """Pair the free units between two pairs in order, as far as their keys are the same."""
+        for left, right in self._gaps():
+            old = [key(self._old.units[n]) for n in left]
+            new = [key(self._new.units[n]) for n in right]
+            for a, b in common_subsequence(old, new):
+                self._pair(left[a], right[b])
+
+    def _gaps(self) -> list[tuple[list[int], list[int]]]:
+        """Free units on both sides between the same two pairs, those that have moved left out."""
+        anchors = increasing([(a, b) for a, b in sorted(self._partner.items()) if a not in self._moved])
+        found = []
+        start, begin = 0, 0
+        for a, b in [*anchors, (len(self._old.units), len(self._new.units))]:
+            left = [n for n in range(start, a) if n not in self._partner]
+            right = [n for n in range(begin, b) if n in self._free_new]
+            if left and right:
+                found.append((left, right))
+            start, begin = a + 1, b + 1
+        return found
+
+    def _anywhere(self, key: Any, is_move: bool = False) -> None:
+        """Pair free units with the same key, wherever they are."""
+        places: dict[Hashable, list[int]] = {}
+        for n in sorted(self._free_new):
+            value = key(self._new.units[n])
+            if value is not None:
+                places.setdefault(value, []).append(n)
+        if not places:
+            return
+        for a, unit in enumerate(self._old.units):
+            value = key(unit) if a not in self._partner else None
+            if value is not None and places.get(value):
+                self._pair(a, places[value].pop(0))
+                if is_move:
+                    self._moved.add(a)
+
+    def _by_place(self) -> None:
+        """What is left in a gap, one after the other: the new has come in the place of the old."""
+        for left, right in self._gaps():
+            for is_call in (True, False):
+                a_side = [n for n in left if (self._old.units[n].call is not None) is is_call]
+                b_side = [n for n in right if (self._new.units[n].call is not None) is is_call]
+                for a, b in zip(a_side, b_side, strict=False):
+                    if _are_alike(self._old.units[a], self._new.units[b]):
+                        self._pair(a, b)
+
+
+def _are_alike(old: Unit, new: Unit) -> bool:
+    """Whether one can have come in the place of the other."""
+    if old.op is not None and new.op is not None:
+        same = ("input", "constant")
+        is_source = old.op.kind in same or new.op.kind in same
+        return not is_source or old.op.kind == new.op.kind
+    return old.is_body == new.is_body or (old.call is not None and new.call is not None)

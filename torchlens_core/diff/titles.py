@@ -1,0 +1,94 @@
+"""Units in words: what they are, and between which others they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from torchlens_core.diff.matching import Side
+from torchlens_core.diff.units import Unit, units_of
+from torchlens_core.snapshot.outline import HOLE, Body, Operand, refs_of
+
+#: Names of neighbours that are said; more are dots.
+MAX_NEIGHBOURS = 2
+_ONLY_HOLES = re.compile(rf"[\[\]{{}}(), {HOLE}]*")
+#: Around the number of a value from outside, until it is known what stands around the module.
+OLD_INPUT, NEW_INPUT = "\x01{}\x01", "\x02{}\x02"
+_INPUT = re.compile("\x01(\\d+)\x01|\x02(\\d+)\x02")
+
+
+def title(unit: Unit) -> str:
+    """``mul(other=0.5)``, ``conv1: Conv2d conv2d(stride=2)``, ``block: Block (7 ops)``."""
+    if unit.op is None:
+        assert unit.call is not None
+        return f"{unit.name}: {unit.call.class_name} ({count_ops(unit.call.body)} ops)"
+    shown = applied(unit)
+    if unit.op.kind == "input":
+        return f"input {unit.name}"
+    return shown if unit.call is None else f"{unit.name}: {unit.call.class_name} {shown}"
+
+
+def applied(unit: Unit) -> str:
+    """The op with those of its arguments that are no values: ``mul(other=0.5)``."""
+    assert unit.op is not None
+    said = [
+        f"{keyword}={text}" if keyword else text
+        for keyword, text in unit.texts
+        if not _ONLY_HOLES.fullmatch(text)
+    ]
+    return f"{unit.op.kind}({', '.join(said)})".replace(HOLE, "·") if said else unit.op.kind
+
+
+def count_ops(body: Body) -> int:
+    """Ops in a body and beneath, each pass of a loop."""
+    total = 0
+    for unit in units_of(body):
+        times = 1
+        for passes in unit.passes:
+            times *= passes
+        if unit.op is not None:
+            total += times * (unit.op.kind not in ("input", "constant"))
+        elif unit.call is not None:
+            total += times * count_ops(unit.call.body)
+    return total
+
+
+def between(unit: Unit, side: Side, marker: str) -> str:
+    """``relu → · → conv2``: what a unit reads, and who reads it."""
+    behind = names_of(unit.operands, marker)
+    ahead = [
+        other.name
+        for other in side.units
+        if any(ref.name == unit.name for one in other.operands for ref in refs_of(one))
+    ]
+    if any(ref.name == unit.name for one in side.returns for ref in refs_of(one)):
+        ahead.append("return")
+    return " → ".join(filter(None, [_some(behind), "·", _some(ahead)]))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_NEIGHBOURS]) + (", …" if len(names) > MAX_NEIGHBOURS else "")
+
+
+def names_of(operands: Iterable[Operand], marker: str) -> list[str]:
+    """What operands are called; a module's own parameters are left out."""
+    refs = dict.fromkeys(ref for one in operands for ref in refs_of(one) if ref.name[0] != "@")
+    return list(dict.fromkeys(_name(ref.name, ref.slot, marker) for ref in refs))
+
+
+def _name(name: str, slot: int, marker: str) -> str:
+    if name[0] == "$":
+        return marker.format(name[1:])
+    return f"{name}[{slot}]" if slot else name
+
+
+def operand_name(operand: Operand, marker: str) -> str:
+    """What one operand is called."""
+    refs = refs_of(operand)
+    names = [_name(ref.name, ref.slot, marker) if ref.name[0] != "@" else ref.name[1:] for ref in refs]
+    return names[0] if len(names) == 1 else "{" + ", ".join(names) + "}"
+
+
+def resolved(text: str, old: Callable[[int], str], new: Callable[[int], str]) -> str:
+    """A text with the names of the values from outside."""
+    return _INPUT.sub(lambda found: old(int(found[1])) if found[1] else new(int(found[2])), text)

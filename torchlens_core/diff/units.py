@@ -1,0 +1,272 @@
+"""The lines of a body as things to compare: ops and module calls, loops and leaf modules seen through."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from torchlens_core.snapshot.outline import (
+    Body,
+    Call,
+    Carried,
+    Item,
+    Loop,
+    Op,
+    Operand,
+    Ref,
+    Several,
+    is_leaf,
+    refs_of,
+)
+
+
+@dataclass(eq=False, kw_only=True)
+class Unit:
+    """One op, or one module call; a module that does one op is both."""
+
+    #: In its body; with the name of a module around it that was seen through, ``stem.conv1``.
+    name: str
+    op: Op | None = None
+    call: Call | None = None
+    operands: tuple[Operand, ...] = ()
+    #: Passes of the loops around it, and which they are.
+    passes: tuple[int, ...] = ()
+    loops: tuple[int, ...] = ()
+    #: Place in the body.
+    place: int = 0
+    #: What names it has in its arguments: ``dim=1, p=0.5``.
+    texts: tuple[tuple[str, str], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        arguments = self.op.arguments if self.op is not None else ()
+        self.texts = tuple((one.keyword, one.text) for one in arguments)
+
+    @property
+    def title(self) -> str:
+        """The name without the number of the call."""
+        return self.name.partition("#")[0]
+
+    @property
+    def is_body(self) -> bool:
+        """Whether it is a module with more than one op in it."""
+        return self.op is None
+
+    @cached_property
+    def exact(self) -> Any:
+        """What it is, sizes and inputs left out: modules by their name."""
+        if self.call is not None:
+            return self.name
+        assert self.op is not None
+        return self.op.kind, self.texts, tuple(held.name for held in self.op.held), self.loops != ()
+
+    @cached_property
+    def loose(self) -> Any:
+        """The same without arguments; a module has no such key."""
+        return (self.op.kind, self.op.mark) if self.call is None and self.op is not None else self
+
+    @cached_property
+    def content(self) -> Any:
+        """What a module is, whatever its name; None for ops."""
+        if self.call is None:
+            return None
+        return self.call.class_name, digest(self.call.body)
+
+    def spec(self, slot: int) -> str | int:
+        """The spec of a result, or the number of the ``$`` that it is."""
+        if self.op is not None:
+            specs = self.op.specs
+            return specs[slot] if slot < len(specs) else ""
+        assert self.call is not None
+        return body_specs(self.call.body)[slot]
+
+
+def units_of(body: Body) -> list[Unit]:
+    """The units of a body."""
+    found = _units.get(id(body))
+    if found is None or found[0] is not body:
+        units = list(_walk(body.items, (), ()))
+        for place, unit in enumerate(units):
+            unit.place = place
+        if len(_units) > MAX_KEPT:
+            _units.clear()
+        found = _units[id(body)] = (body, units)
+    return found[1]
+
+
+#: Units by body, which is kept with them: equal blocks are compared again and again.
+_units: dict[int, tuple[Body, list[Unit]]] = {}
+MAX_KEPT = 20_000
+
+
+def _walk(items: Sequence[Item], passes: tuple[int, ...], loops: tuple[int, ...]) -> Iterator[Unit]:
+    for n, item in enumerate(items):
+        if isinstance(item, Loop):
+            yield from _walk(item.items, (*passes, item.passes), (*loops, n))
+        elif isinstance(item, Op):
+            yield Unit(name=item.name, op=item, operands=item.operands, passes=passes, loops=loops)
+        else:
+            op = item.body.items[0] if is_leaf(item) else None
+            if isinstance(op, Op):
+                operands = tuple(substituted(one, item.arguments) for one in op.operands)
+                yield Unit(name=item.name, op=op, call=item, operands=operands, passes=passes, loops=loops)
+            else:
+                yield Unit(name=item.name, call=item, operands=item.arguments, passes=passes, loops=loops)
+
+
+def substituted(operand: Operand, arguments: Sequence[Operand]) -> Operand:
+    """An operand inside a module as it is around it: ``$0`` is what the call was given."""
+    if isinstance(operand, Carried):
+        first = substituted(operand.first, arguments)
+        return Carried(first, _several([substituted(operand.then, arguments)]))
+    if isinstance(operand, Several):
+        return _several([substituted(ref, arguments) for ref in operand.refs])
+    if operand.name[0] != "$" or int(operand.name[1:]) >= len(arguments):
+        return operand
+    return arguments[int(operand.name[1:])]
+
+
+def _several(operands: Sequence[Operand]) -> Ref | Several:
+    refs = dict.fromkeys(ref for operand in operands for ref in refs_of(operand))
+    return next(iter(refs)) if len(refs) == 1 else Several(tuple(refs))
+
+
+def inlined(
+    units: Sequence[Unit], returns: Sequence[Operand], names: set[str]
+) -> tuple[list[Unit], list[Operand]]:
+    """Units with those modules that are named replaced by what is in them, and what the body returns then."""
+    inside: dict[str, list[Operand]] = {}
+
+    def outside(operand: Operand) -> Operand:
+        """An operand that may name a module that is gone."""
+        if isinstance(operand, Carried):
+            return Carried(outside(operand.first), _several([outside(operand.then)]))
+        if isinstance(operand, Several):
+            return _several([outside(ref) for ref in operand.refs])
+        results = inside.get(operand.name)
+        return results[operand.slot] if results is not None and operand.slot < len(results) else operand
+
+    made: list[Unit] = []
+    for unit in units:
+        given = tuple(outside(one) for one in unit.operands)
+        if unit.name not in names or unit.call is None:
+            made.append(_moved(unit, unit.name, given))
+            continue
+        arguments = given if unit.op is None else tuple(outside(one) for one in unit.call.arguments)
+
+        def renamed(operand: Operand, prefix: str = unit.name, arguments: Any = arguments) -> Operand:
+            return substituted(_prefixed(operand, prefix), arguments)
+
+        for part in units_of(unit.call.body):
+            made.append(_moved(part, f"{unit.name}.{part.name}", tuple(map(renamed, part.operands))))
+        inside[unit.name] = [renamed(one) for one in unit.call.body.returns]
+    for place, unit in enumerate(made):
+        unit.place = place
+    return made, [outside(one) for one in returns]
+
+
+def _moved(unit: Unit, name: str, operands: tuple[Operand, ...]) -> Unit:
+    return Unit(
+        name=name,
+        op=unit.op,
+        call=unit.call,
+        operands=operands,
+        passes=unit.passes,
+        loops=unit.loops,
+        place=unit.place,
+    )
+
+
+def _prefixed(operand: Operand, prefix: str) -> Operand:
+    if isinstance(operand, Carried):
+        return Carried(_prefixed(operand.first, prefix), _several([_prefixed(operand.then, prefix)]))
+    if isinstance(operand, Several):
+        return Several(tuple(ref._replace(name=_inner(ref.name, prefix)) for ref in operand.refs))
+    return operand._replace(name=_inner(operand.name, prefix))
+
+
+def _inner(name: str, prefix: str) -> str:
+    return name if name[0] in "$@" else f"{prefix}.{name}"
+
+
+def body_specs(body: Body) -> tuple[str | int, ...]:
+    """The spec of each result of a body, or the number of the ``$`` that it is."""
+    units = {unit.name: unit for unit in units_of(body)}
+    found: list[str | int] = []
+    for operand in body.returns:
+        ref = refs_of(operand)[0]
+        if ref.name[0] == "$":
+            found.append(int(ref.name[1:]))
+        elif ref.name[0] == "@":
+            found.append("")
+        else:
+            unit = units[ref.name]
+            spec = unit.spec(ref.slot)
+            if isinstance(spec, int) and unit.call is not None:
+                outer = refs_of(unit.call.arguments[spec])[0]
+                spec = int(outer.name[1:]) if outer.name[0] == "$" else units[outer.name].spec(outer.slot)
+            found.append(spec)
+    return tuple(found)
+
+
+# -- what a body computes, whatever the order ------------------------------------------------------
+
+_digests: dict[int, tuple[Body, str]] = {}
+
+
+def digest(body: Body) -> str:
+    """A fingerprint of what a body computes: ops that do not depend on each other may run in any order."""
+    known = _digests.get(id(body))
+    if known is not None and known[0] is body:
+        return known[1]
+    hashes = upstream(units_of(body), {})
+    names = {unit.name: value for unit, value in zip(units_of(body), hashes, strict=True)}
+    returns = [_operand_key(one, names, {}) for one in body.returns]
+    found = _hashed(sorted(hashes), returns)
+    if len(_digests) > MAX_KEPT:
+        _digests.clear()
+    _digests[id(body)] = body, found
+    return found
+
+
+def upstream(units: Sequence[Unit], inputs: Mapping[str, str]) -> list[str]:
+    """For each unit a fingerprint of it and of all that it depends on in its body.
+
+    ``inputs`` says what ``$`` names are called, so that two bodies that number them apart agree.
+    """
+    names: dict[str, str] = {}
+    hashes = []
+    for unit in units:
+        key = _own_key(unit)
+        operands = [_operand_key(one, names, inputs) for one in unit.operands]
+        names[unit.name] = value = _hashed(key, operands, unit.passes)
+        hashes.append(value)
+    return hashes
+
+
+def _own_key(unit: Unit) -> Any:
+    op, call = unit.op, unit.call
+    outer = (
+        None
+        if call is None
+        else (unit.title, call.class_name, call.mode, None if op else digest(call.body))
+    )
+    inner = None if op is None else (op.kind, unit.texts, op.results, op.written, op.held, op.mark)
+    return outer, inner
+
+
+def _operand_key(operand: Operand, names: Mapping[str, str], inputs: Mapping[str, str]) -> Any:
+    if isinstance(operand, Carried):
+        # what comes from the pass before has no fingerprint yet: its name, without its number, must do
+        first = _operand_key(operand.first, names, inputs)
+        return "carried", first, [ref.name.partition("#")[0] for ref in refs_of(operand.then)]
+    return [
+        (names.get(ref.name) or inputs.get(ref.name, ref.name), ref.slot, ref.passes, ref.certain, ref.last)
+        for ref in refs_of(operand)
+    ]
+
+
+def _hashed(*parts: Any) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()
