@@ -9,6 +9,7 @@ from torchlens_core.errors import (
     IncomparableError,
     LayerIndexError,
     ReplayError,
+    SnapshotError,
     StaleValueError,
     TorchLensError,
     UnknownLayerError,
@@ -16,6 +17,7 @@ from torchlens_core.errors import (
 )
 from torchlens_core.history import ModelHistory
 from torchlens_core.report import Finding, ValidationReport
+from torchlens_core.snapshot import Snapshot, read_snapshot, structure_hash, take_snapshot
 from torchlens_core.specs import TensorSpec
 from torchlens_core.trace import get_model_metadata, log_forward_pass, show_model_graph
 from torchlens_core.validate import validate_model_activations
@@ -33,6 +35,8 @@ __all__ = [
     "ModuleCall",
     "Op",
     "ReplayError",
+    "Snapshot",
+    "SnapshotError",
     "StaleValueError",
     "TensorSpec",
     "TorchLensError",
@@ -41,6 +45,9 @@ __all__ = [
     "ValidationReport",
     "get_model_metadata",
     "log_forward_pass",
+    "read_snapshot",
     "show_model_graph",
+    "structure_hash",
+    "take_snapshot",
     "validate_model_activations",
 ]

@@ -14,6 +14,8 @@ from torchlens_core.graph import Graph
 from torchlens_core.nodes import BUFFER, CONSTANT, ESCAPE, INPUT, OP, OUTPUT, PARAMETER, Call, Node
 from torchlens_core.recording import Recording
 from torchlens_core.sites import Frame, frames_of
+from torchlens_core.snapshot.build import outline_of
+from torchlens_core.snapshot.outline import Outline
 from torchlens_core.specs import human_bytes
 
 
@@ -55,6 +57,25 @@ class ModelHistory:
 
     def __repr__(self) -> str:
         return printed.history(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of the same structure; values are not compared.
+
+        What differs between two, `torchlens_core.diff.diff_graphs` says. Passes that did not end are equal
+        only to themselves.
+        """
+        if not isinstance(other, ModelHistory):
+            return NotImplemented
+        if self is other or self.error is not None or other.error is not None:
+            return self is other
+        return self._outline == other._outline
+
+    def __hash__(self) -> int:
+        return id(self) if self.error is not None else hash(self._outline)
+
+    @cached_property
+    def _outline(self) -> Outline:
+        return outline_of(self.recording)
 
     # -- entries -----------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ LADDER = """
     errors internals specs structure sites memory randomness composites names writes functions nodes places
     selection saving provenance origins intercept ledger opaque recorder recording
     snapshot.outline snapshot.wording snapshot.spelling snapshot.draft snapshot.rolling snapshot.frames snapshot.build
-    snapshot.text snapshot.reading snapshot.parse snapshot.snapshot snapshot graph printed entry entries lookup
+    snapshot.text snapshot.reading snapshot.parse snapshot.snapshot snapshot.fingerprint snapshot graph printed entry entries lookup
     history assemble inputs draw.engines draw.worker draw.boxes draw.dot draw.display draw shadow kernels hooks threads
     witness
     trace compare state replay report perturbation trial sweep checks.places checks.repeat checks.transparency

@@ -121,7 +121,11 @@ class _Bodies:
         prefix = f"{wrapper.name}."
         others = [other for own, other in pairs if own.name.startswith(prefix)]
         side = self._matching.new if is_new else self._matching.old
-        parts = ", ".join(unit.name[len(prefix) :] for unit in side.units if unit.name.startswith(prefix))
+        parts = ", ".join(
+            unit.name[len(prefix) :] + (f": {unit.call.class_name}" if unit.call is not None else "")
+            for unit in side.units
+            if unit.name.startswith(prefix)
+        )
         around = f"{wrapper.call.class_name}({parts})"
         if [other.name for other in others] == [wrapper.name]:
             inside = others[0].call.class_name if others[0].call is not None else others[0].name
@@ -282,7 +286,7 @@ class _Bodies:
                 self._found.following.append(("mode", new.name))
             else:
                 said.append(_changed_specs(before, after))
-        elif before != after and said:
+        elif before != after and said and not (steps or has_new_dtype):
             said.append(_changed_specs(before, after))
         elif before != after or held_follows or follows:
             what = "dtype" if has_new_dtype and not steps else "shape"

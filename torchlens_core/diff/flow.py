@@ -62,7 +62,8 @@ class Flow:
     def is_same(self, old: Operand, new: Operand) -> bool:
         """Whether two operands are one value, or would be without what came and went."""
         if isinstance(old, Carried) and isinstance(new, Carried):
-            return self.is_same(old.first, new.first) and self.is_same(old.then, new.then)
+            is_alike = old.level == new.level
+            return is_alike and self.is_same(old.first, new.first) and self.is_same(old.then, new.then)
         if isinstance(old, Carried) or isinstance(new, Carried):  # in a loop now, or no more
             first = old.first if isinstance(old, Carried) else old
             then = new.first if isinstance(new, Carried) else new

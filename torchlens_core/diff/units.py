@@ -120,7 +120,7 @@ def substituted(operand: Operand, arguments: Sequence[Operand]) -> Operand:
     """An operand inside a module as it is around it: ``$0`` is what the call was given."""
     if isinstance(operand, Carried):
         first = substituted(operand.first, arguments)
-        return Carried(first, _several([substituted(operand.then, arguments)]))
+        return Carried(first, _several([substituted(operand.then, arguments)]), operand.level)
     if isinstance(operand, Several):
         return _several([substituted(ref, arguments) for ref in operand.refs])
     if operand.name[0] != "$" or int(operand.name[1:]) >= len(arguments):
@@ -142,7 +142,7 @@ def inlined(
     def outside(operand: Operand) -> Operand:
         """An operand that may name a module that is gone."""
         if isinstance(operand, Carried):
-            return Carried(outside(operand.first), _several([outside(operand.then)]))
+            return Carried(outside(operand.first), _several([outside(operand.then)]), operand.level)
         if isinstance(operand, Several):
             return _several([outside(ref) for ref in operand.refs])
         results = inside.get(operand.name)
@@ -181,7 +181,8 @@ def _moved(unit: Unit, name: str, operands: tuple[Operand, ...]) -> Unit:
 
 def _prefixed(operand: Operand, prefix: str) -> Operand:
     if isinstance(operand, Carried):
-        return Carried(_prefixed(operand.first, prefix), _several([_prefixed(operand.then, prefix)]))
+        then = _several([_prefixed(operand.then, prefix)])
+        return Carried(_prefixed(operand.first, prefix), then, operand.level)
     if isinstance(operand, Several):
         return Several(tuple(ref._replace(name=_inner(ref.name, prefix)) for ref in operand.refs))
     return operand._replace(name=_inner(operand.name, prefix))
@@ -261,7 +262,12 @@ def _operand_key(operand: Operand, names: Mapping[str, str], inputs: Mapping[str
     if isinstance(operand, Carried):
         # what comes from the pass before has no fingerprint yet: its name, without its number, must do
         first = _operand_key(operand.first, names, inputs)
-        return "carried", first, [ref.name.partition("#")[0] for ref in refs_of(operand.then)]
+        return (
+            "carried",
+            operand.level,
+            first,
+            [ref.name.partition("#")[0] for ref in refs_of(operand.then)],
+        )
     return [
         (names.get(ref.name) or inputs.get(ref.name, ref.name), ref.slot, ref.passes, ref.certain, ref.last)
         for ref in refs_of(operand)

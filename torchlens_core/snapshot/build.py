@@ -50,6 +50,14 @@ class _Builder:
         #: Equal bodies are one object.
         self._bodies: dict[Body, Body] = {}
         self._specs: dict[Any, str] = {}
+        #: Of parameters and buffers; those that are not the model's are numbered.
+        self._addresses: dict[int, str] = {}
+        for node in self._nodes:
+            if node.kind in HELD:
+                strangers = (
+                    sum(name[0] == "*" for name in self._addresses.values()) if not node.address else 0
+                )
+                self._addresses[node.index] = node.address or f"*{strangers + 1}"
 
     def outline(self) -> Outline:
         """The whole."""
@@ -80,7 +88,7 @@ class _Builder:
         assert parent is not None
         body = self._body(frame, [self._ref(key, frame) for key in frame.returns])
         item.body = self._bodies.setdefault(body, body)
-        item.name, item.class_name = _relative(frame.address, parent), call.class_name
+        item.name, item.class_name = _relative(frame.address, parent), written_name(call.class_name)
         item.key = (frame.address, call.chain)
         if call.training != bool(parent.call and parent.call.training):
             item.mode = "training" if call.training else "eval"
@@ -100,7 +108,7 @@ class _Builder:
         """A value by what it is in a frame."""
         source = self._nodes[key[0]]
         if source.kind in HELD:
-            return draft.Ref(f"@{_relative(source.address or '', here)}", 0, (), certain)
+            return draft.Ref(f"@{_relative(self._addresses[source.index], here)}", 0, (), certain)
         there = self._frames.of_node[key[0]]
         if there is here:
             return draft.Ref(self._items[key[0]], key[1], (), certain)
@@ -178,7 +186,11 @@ class _Builder:
         indices = dict.fromkeys(edge.origin.node for edge in self._frames.edges[node.index])
         sources = (self._nodes[index] for index in indices)
         found = [
-            Held(f"@{_relative(one.address or '', frame)}", str(one.values[0].spec), one.kind is BUFFER)
+            Held(
+                f"@{_relative(self._addresses[one.index], frame)}",
+                str(one.values[0].spec),
+                one.kind is BUFFER,
+            )
             for one in sources
             if one.kind in HELD
         ]
@@ -233,7 +245,7 @@ def _relative(address: str, frame: Frame) -> str:
 
 @lru_cache(maxsize=65536)
 def _seen_from(address: str, prefix: str) -> str:
-    return written_name(address[len(prefix) :] if address.startswith(prefix) else f"/{address}")
+    return written_name(address[len(prefix) :] if address.startswith(prefix) and address else f"/{address}")
 
 
 #: How a batch size that has been named is written, and the arguments whose first number may be one.

@@ -35,6 +35,7 @@ class Carried(NamedTuple):
     #: Again one of these, in a loop in a loop.
     first: Operand
     then: Ref | Several
+    level: int = 0
 
 
 Operand = Ref | Several | Carried
@@ -46,7 +47,8 @@ def mapped(operand: Operand, change: Callable[[Ref], Ref]) -> Operand:
         return change(operand)
     if isinstance(operand, Several):
         return Several(tuple(map(change, operand.refs)))
-    return Carried(mapped(operand.first, change), mapped(operand.then, change))  # type: ignore[arg-type]
+    first, then = mapped(operand.first, change), mapped(operand.then, change)
+    return Carried(first, then, operand.level)  # type: ignore[arg-type]
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -106,7 +108,8 @@ def finished(items: list[Item], returns: list[Operand]) -> Body:
             return named(operand)
         if isinstance(operand, Several):
             return outline.Several(tuple(map(named, operand.refs)))
-        return outline.Carried(frozen(operand.first), frozen(operand.then))  # type: ignore[arg-type]
+        first, then = frozen(operand.first), frozen(operand.then)
+        return outline.Carried(first, then, operand.level)  # type: ignore[arg-type]
 
     def finish(item: Item) -> outline.Item:
         if item.inside:

@@ -38,11 +38,16 @@ class Several(NamedTuple):
 
 
 class Carried(NamedTuple):
-    """In a loop: one value in the first pass, then another of the pass before: ``zeros~cell``."""
+    """In a loop: one value in the first pass, then another of the pass before: ``zeros~cell``.
+
+    ``zeros~~cell`` speaks of the passes of the loop around the innermost one.
+    """
 
     #: Again one of these, in a loop in a loop.
     first: Operand
     then: Ref | Several
+    #: Whose passes are meant: 0 for the innermost loop, 1 for the loop around it.
+    level: int = 0
 
 
 Operand = Ref | Several | Carried

@@ -96,12 +96,13 @@ class Names:
                 continue
             operands = self._values_of(token, number)
             while rest[position : position + 1] == "~":
-                then = _TOKEN.match(rest, position + 1)
+                level = len(rest) - position - len(rest[position:].lstrip("~")) - 1
+                then = _TOKEN.match(rest, position + level + 1)
                 if then is None or then.lastgroup not in ("several", "ref") or len(operands) != 1:
                     fail(number, f"expected a value of the pass before after '~' in {text!r}")
                 position = then.end()
                 (after,) = self._values_of(then, number)
-                operands = [Carried(operands[0], after)]  # type: ignore[arg-type]
+                operands = [Carried(operands[0], after, level)]  # type: ignore[arg-type]
             found += operands
             written += ", ".join([HOLE] * len(operands))
         return Argument(name, written, tuple(found))
@@ -147,7 +148,7 @@ class Names:
         return [plain._replace(passes=tuple(map(int, passes[1:].split(":"))))]
 
 
-_NAME = r"(?:\.(?=\d)[\w.*/%\#]+|[$@][\w.*/%\#]*|[^\W\d][\w.*/%\#]*|[*/%][\w.*/%\#]+)"
+_NAME = r"(?:\.(?=\d)[\w.*/%\#]+|[$@][\w.*/%\#]*|[^\W\d][\w.*/%\#]*|[*/%][\w.*/%\#]*)"
 _REF = (
     rf"(?P<name>{_NAME})(?:\[(?P<slots>\d+(?:\.\.\d+|:\d+)?)\])?"
     r"(?P<passes>:\*|:\d+\.\.\d+|(?::\d+)+)?(?P<unsure>\?)?"

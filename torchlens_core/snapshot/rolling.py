@@ -143,7 +143,7 @@ def _differ(zeroth: Sequence[Item], first: Sequence[Item], region: _Region) -> b
         _texts(a) != _texts(b)
         or (a.body is not b.body)
         or any(
-            (rule := _rule(x, y, region)) is None or rule.step
+            (rule := _rule(x, y, region, 0)) is None or rule.step
             for x, y in zip(_all(a), _all(b), strict=True)
         )
         for a, b in zip(zeroth, first, strict=True)
@@ -160,26 +160,21 @@ def _is_next(passes: Sequence[Sequence[Item]], number: int, region: _Region) -> 
 
 
 def _goes_on(zeroth: Item, first: Item, this: Item, number: int, region: _Region) -> bool:
-    same = all(
-        (one.name, one.kind, one.held, one.mark, one.class_name, one.mode, one.passes, one.counts)
-        == (
-            zeroth.name,
-            zeroth.kind,
-            zeroth.held,
-            zeroth.mark,
-            zeroth.class_name,
-            zeroth.mode,
-            zeroth.passes,
-            zeroth.counts,
-        )
-        for one in (first, this)
-    )
     return (
-        same
+        _nature(zeroth) == _nature(first) == _nature(this)
         and _texts_go_on(_texts(zeroth), _texts(first), _texts(this), number)
-        and _operands_go_on(_all(zeroth), _all(first), _all(this), number, region)
+        and (
+            not zeroth.counts
+            or (_texts(zeroth) == _texts(first) and zeroth.body is first.body is this.body)
+        )
+        and _operands_go_on(_all(zeroth), _all(first), _all(this), number, region, len(zeroth.counts))
         and (zeroth.body is None or _bodies_go_on(zeroth.body, first.body, this.body, number))  # type: ignore[arg-type]
     )
+
+
+def _nature(item: Item) -> tuple[Any, ...]:
+    """What is the same in all passes."""
+    return item.name, item.kind, item.held, item.mark, item.class_name, item.mode, item.passes, item.counts
 
 
 def _all(item: Item) -> list[Operand]:
@@ -196,10 +191,11 @@ def _operands_go_on(
     this: Sequence[Operand],
     number: int,
     region: _Region,
+    level: int,
 ) -> bool:
     if not len(zeroth) == len(first) == len(this):
         return False
-    found = [_rule(a, b, region) for a, b in zip(zeroth, first, strict=True)]
+    found = [_rule(a, b, region, level) for a, b in zip(zeroth, first, strict=True)]
     return all(
         rule is not None and rule.holds(one, number, region) for rule, one in zip(found, this, strict=True)
     )
@@ -235,33 +231,38 @@ class _Rule:
         return self._merged(change) if self._merged else self.zeroth
 
 
-def _rule(zeroth: Operand, first: Operand, region: _Region) -> _Rule | None:
+def _rule(zeroth: Operand, first: Operand, region: _Region, level: int) -> _Rule | None:
+    """What an operand is in all passes of a loop, with ``level`` loops between it and the reader."""
     if _relative(zeroth, 0, region) == _relative(first, 1, region):
         return _Rule(zeroth, first, region)
     if isinstance(zeroth, Carried) and isinstance(
         first, Carried
-    ):  # a loop in the loop begins with what it carries
-        begins = _rule(zeroth.first, first.first, region)
+    ):  # a loop in it begins with what it carries
+        begins = _rule(zeroth.first, first.first, region, level)
         is_same = _relative(zeroth.then, 0, region) == _relative(first.then, 1, region)
-        if begins is None or begins.step or not is_same:
+        if begins is None or begins.step or not is_same or zeroth.level != first.level:
             return None
+        then, inner = zeroth.then, zeroth.level
         return _Rule(
-            zeroth, first, region, merged=lambda change: Carried(begins.merged(0, change), zeroth.then)
+            zeroth, first, region, merged=lambda change: Carried(begins.merged(0, change), then, inner)
         )
     if isinstance(zeroth, Carried) or isinstance(first, Carried):
         return None
     reaches = {place[0] for ref in _refs(first) if (place := region.place(ref.target)) is not None}
     if reaches == {0} and all(region.place(ref.target) is None for ref in _refs(zeroth)):
-        return _Rule(zeroth, first, region, merged=lambda change: _carried(zeroth, mapped(first, change)))
+        return _Rule(
+            zeroth, first, region, merged=lambda change: _carried(zeroth, mapped(first, change), level)
+        )
     if isinstance(zeroth, Ref) and isinstance(first, Ref) and region.place(first.target) is None:
-        if first._replace(slot=zeroth.slot) == zeroth and zeroth.last is None:
+        # in a loop in the loop, nobody could say whose passes are counted
+        if first._replace(slot=zeroth.slot) == zeroth and zeroth.last is None and not level:
             return _Rule(zeroth, first, region, step=first.slot - zeroth.slot)
     return None
 
 
-def _carried(first: Operand, then: Operand) -> Carried:
+def _carried(first: Operand, then: Operand, level: int) -> Carried:
     assert not isinstance(then, Carried)
-    return Carried(first, then)
+    return Carried(first, then, level)
 
 
 def _refs(operand: Operand) -> tuple[Ref, ...]:
@@ -277,7 +278,7 @@ def _relative(operand: Operand, number: int, region: _Region) -> Any:
         place = region.place(ref.target)
         target = ref.target if place is None else (number - place[0], place[1])
         found.append((target if isinstance(target, str | tuple) else id(target), *ref[1:]))
-    return type(operand).__name__, found
+    return type(operand).__name__, operand.level if isinstance(operand, Carried) else 0, found
 
 
 def _loop(
@@ -309,7 +310,8 @@ def _loop(
         if zeroth.body is not None and first.body is not None:
             zeroth.body = _spread_body(zeroth.body, first.body, count)
         pairs = [list(zip(a, b, strict=True)) for a, b in zip(zeroth.operands, first.operands, strict=True)]
-        rules = [[_rule(a, b, region) for a, b in group] for group in pairs]
+        level = len(zeroth.counts)
+        rules = [[_rule(a, b, region, level) for a, b in group] for group in pairs]
         zeroth.operands = [[rule.merged(count, change) for rule in group if rule] for group in rules]
     for item in passes[0]:
         item.counts = (count, *item.counts)

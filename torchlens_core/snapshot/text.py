@@ -104,7 +104,7 @@ class Scope:
         name = shown_name(name)
         if ref.last is not None:
             name += f"[{ref.slot}..{ref.last}]"
-        elif self._values.get(ref.name, 1) != 1:
+        elif self._values.get(ref.name, 1) > 1:
             name += f"[{ref.slot}]"
         return name + "".join(f":{number}" for number in ref.passes) + end
 
@@ -114,7 +114,7 @@ class Scope:
             return self.ref(operand)
         if isinstance(operand, Several):
             return "{" + ", ".join(map(self.ref, operand.refs)) + "}"
-        return f"{self.operand(operand.first)}~{self.operand(operand.then)}"
+        return f"{self.operand(operand.first)}{'~' * (operand.level + 1)}{self.operand(operand.then)}"
 
     def argument(self, argument: Argument) -> str:
         """An argument, with runs of operands as one: ``[cell:*]``, ``[unbind[0:12]]``."""

@@ -1,0 +1,254 @@
+"""One short fingerprint of a structure: for two builds of one architecture the same.
+
+Modules are seen through, so that neither their names nor how they nest matter, and ops that do not depend on
+each other may run in any order. A value's fingerprint is made of its op and of the fingerprints of what the op
+reads, as in R. C. Merkle, "A digital signature based on a conventional encryption function", CRYPTO '87.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from torchlens_core.names import words
+from torchlens_core.snapshot.outline import (
+    Argument,
+    Body,
+    Call,
+    Carried,
+    Item,
+    Loop,
+    Op,
+    Operand,
+    Outline,
+    Ref,
+    flat,
+    refs_of,
+    spec_parts,
+    values_of,
+)
+from torchlens_core.snapshot.snapshot import Snapshot, take_snapshot
+
+if TYPE_CHECKING:
+    from torchlens_core.history import ModelHistory
+
+#: Characters of a fingerprint.
+LENGTH = 16
+#: Arguments that say the size of a result, which the result says too.
+_SIZES = words("end length normalized_shape output_size repeats shape size sizes split_size steps")
+#: Those that go with the width of a model, and the ops that scale by one.
+_OF_WIDTH = words("groups num_groups num_heads scale embed_dim")
+_SCALES = {("other", kind) for kind in ("mul", "mul_", "div", "div_")}
+#: The longest row of blocks that is seen to come again.
+MAX_PERIOD = 4
+_SPEC = re.compile(r"\[[\d, ]*\]")
+
+
+def structure_hash(history: ModelHistory | Snapshot, *, shapes: bool = True, folded: bool = False) -> str:
+    """A fingerprint of the structure of a pass: 16 hexadecimal digits.
+
+    Names of modules, the order of independent ops and the batch size are not in it: a size that comes first in
+    the first input is divided out of what depends on the inputs. Without ``shapes``, sizes of values and
+    parameters are not either, so that two widths agree. With ``folded``, neither is how often equal blocks
+    follow each other or loops run, so that two depths agree.
+
+    >>> import torch
+    >>> import torchlens_core as tl
+    >>> def of(width, **options):
+    ...     model = torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU())
+    ...     return structure_hash(tl.log_forward_pass(model, torch.zeros(1, 4)), **options)
+    >>> of(2) == of(2), of(2) == of(3), of(2, shapes=False) == of(3, shapes=False)
+    (True, False, True)
+    """
+    outline = history.outline if isinstance(history, Snapshot) else take_snapshot(history).outline
+    return _Fingerprint(outline, shapes, folded).of_outline()
+
+
+def _hashed(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:LENGTH]
+
+
+class _Value:
+    """A value by its fingerprint, and whether inputs are behind it."""
+
+    __slots__ = ("depends", "hash")
+
+    def __init__(self, value: str, depends: bool) -> None:
+        self.hash = value
+        self.depends = depends
+
+
+class _Fingerprint:
+    """One walk over an outline, calls seen through."""
+
+    def __init__(self, outline: Outline, shapes: bool, folded: bool) -> None:
+        self._outline = outline
+        self._shapes = shapes
+        self._folded = folded
+        self._batch = _batch(outline)
+        #: How many ops read each parameter: shared weights are part of the structure.
+        self._readers = Counter(_parameters(outline.body, ""))
+        self._all: list[str] = []
+        self._kinds: dict[Body, str] = {}
+
+    def of_outline(self) -> str:
+        """The fingerprint of the whole."""
+        values: _Values = {}
+        self._items(self._outline.body.items, values, "")
+        outputs = [self._operand(output.operand, values, "").hash for output in self._outline.outputs]
+        return _hashed(sorted(self._all), outputs)
+
+    def _items(self, items: Sequence[Item], values: _Values, address: str) -> None:
+        repeated = self._repeated(items) if self._folded else {}
+        for item in items:
+            if isinstance(item, Loop):
+                self._loop(item, values, address)
+            elif isinstance(item, Op):
+                self._op(item, values, address)
+            elif item.name in repeated:
+                for slot in range(len(item.body.returns)):
+                    values[item.name, slot] = values[repeated[item.name], slot]
+            else:
+                given = [self._operand(one, values, address) for one in item.arguments]
+                for slot, result in enumerate(self._call(item, given, address)):
+                    values[item.name, slot] = result
+
+    def _repeated(self, items: Sequence[Item]) -> dict[str, str]:
+        """Calls that do again what calls before them did, in a row, each to the result of the last."""
+        found: dict[str, str] = {}
+        run: list[tuple[Call, str]] = []
+        for item in items:
+            if not isinstance(item, Call):
+                run = []
+                continue
+            if not (run and _reads(item, run[-1][0])):
+                run = []
+            run.append((item, self._kind(item)))
+            for period in range(1, MAX_PERIOD + 1):
+                keys = [key for _, key in run[-2 * period :]]
+                if len(keys) == 2 * period and keys[:period] == keys[period:]:
+                    for (again, _), (first, _) in zip(
+                        run[-period:], run[-2 * period : -period], strict=True
+                    ):
+                        found[again.name] = found.get(first.name, first.name)
+                    del run[-period:]
+                    run[-1] = (item, run[-1][1])
+                    break
+        return found
+
+    def _kind(self, call: Call) -> str:
+        """A fingerprint of what a module does, whatever it is given first."""
+        known = self._kinds.get(call.body)
+        if known is None:
+            inner = _Fingerprint(Outline(model="", is_training=False, body=Body()), self._shapes, True)
+            values = {(f"${n}", 0): _Value(f"${n}", True) for n in range(len(call.arguments))}
+            inner._batch = self._batch
+            inner._items(call.body.items, values, "")
+            known = self._kinds[call.body] = _hashed(sorted(inner._all))
+        return known + repr(call.arguments[1:])
+
+    def _call(self, call: Call, given: Sequence[_Value], address: str) -> list[_Value]:
+        inner = _inside(call, address)
+        values: _Values = {(f"${n}", 0): one for n, one in enumerate(given)}
+        self._items(call.body.items, values, inner)
+        return [self._operand(one, values, inner) for one in call.body.returns]
+
+    def _loop(self, loop: Loop, values: _Values, address: str) -> None:
+        start = len(self._all)
+        self._items(loop.items, values, address)
+        if self._folded:
+            return
+        self._all[start:] = [_hashed(one, loop.passes) for one in self._all[start:]]
+        for item in flat(loop.items):
+            for slot in range(values_of(item)):
+                known = values[item.name, slot]
+                values[item.name, slot] = _Value(_hashed(known.hash, loop.passes), known.depends)
+
+    def _op(self, op: Op, values: _Values, address: str) -> None:
+        read = [self._operand(one, values, address) for one in op.operands]
+        depends = op.kind == "input" or any(value.depends for value in read)
+        own = _hashed(
+            op.kind,
+            op.mark,
+            [self._argument(op, one) for one in op.arguments],
+            [value.hash for value in read],
+            [held.spec if self._shapes else self._size(held.spec, False) for held in op.held],
+            [self._size(spec, depends) for spec in op.specs],
+        )
+        self._all.append(own)
+        for slot in range(len(op.specs)):
+            values[op.name, slot] = _Value(_hashed(own, slot), depends)
+
+    def _argument(self, op: Op, argument: Argument) -> tuple[str, str]:
+        """Keyword and text, sizes left out: the results say them."""
+        keyword, text = argument.keyword, argument.text
+        if keyword in _SIZES:
+            return keyword, ""
+        if not self._shapes and (keyword in _OF_WIDTH or (keyword, op.kind) in _SCALES):
+            return keyword, ""
+        return keyword, _SPEC.sub("", text)
+
+    def _size(self, spec: str, depends: bool) -> Any:
+        """Dtype and rank; with ``shapes`` the sizes too, or how many elements there are a sample."""
+        dtype, sizes = spec_parts(spec)
+        if not self._shapes:
+            return dtype, len(sizes)
+        if not depends or not all(size.isdigit() for size in sizes):
+            # what is made as large as the batch does not read it
+            return dtype, len(sizes), sizes[1:]
+        elements = prod(map(int, sizes))
+        return dtype, len(sizes), elements if elements % self._batch else elements // self._batch
+
+    def _operand(self, operand: Operand, values: _Values, address: str) -> _Value:
+        if isinstance(operand, Carried):
+            first = self._operand(operand.first, values, address)
+            return _Value(_hashed("carried", operand.level, first.hash), first.depends)
+        found = [self._ref(ref, values, address) for ref in refs_of(operand)]
+        if len(found) == 1:
+            return found[0]
+        return _Value(_hashed(sorted(one.hash for one in found)), any(one.depends for one in found))
+
+    def _ref(self, ref: Ref, values: _Values, address: str) -> _Value:
+        if ref.name[0] == "@":
+            return _Value(f"parameter read {self._readers[_absolute(ref.name, address)]} times", False)
+        known = values.get((ref.name, ref.slot), _LATER)
+        if (ref.last is None and not ref.passes) or self._folded:
+            return known
+        return _Value(_hashed(known.hash, ref.passes, ref.last), known.depends)
+
+
+_LATER = _Value("of a later line", False)
+_Values = dict[tuple[str, int], _Value]
+
+
+def _batch(outline: Outline) -> int:
+    """The size that comes first in the first input; 1 if there is none."""
+    inputs = (item for item in outline.body.items if isinstance(item, Op) and item.kind == "input")
+    sizes = next((spec_parts(item.results[0])[1] for item in inputs if item.results), ())
+    return int(sizes[0]) if sizes and sizes[0].isdigit() and sizes[0] != "0" else 1
+
+
+def _reads(call: Call, before: Call) -> bool:
+    return bool(call.arguments) and any(ref.name == before.name for ref in refs_of(call.arguments[0]))
+
+
+def _inside(call: Call, address: str) -> str:
+    name = call.name.partition("#")[0]
+    inner = name[1:] if name[:1] == "/" else f"{address}{name}"
+    return f"{inner}." if inner else ""
+
+
+def _absolute(name: str, address: str) -> str:
+    return name[2:] if name[1:2] == "/" else address + name[1:]
+
+
+def _parameters(body: Body, address: str) -> Iterator[str]:
+    for item in flat(body.items):
+        if isinstance(item, Call):
+            yield from _parameters(item.body, _inside(item, address))
+        else:
+            yield from (_absolute(held.name, address) for held in item.held)
