@@ -128,7 +128,7 @@ def changed_held(
     lines += [_tied(one, other) for one, other in replaced]
     gone, came = gone[len(replaced) :], came[len(replaced) :]
     lines += [f"{one.name.lstrip('@/')} removed" for one in gone]
-    lines += [f"{one.name.lstrip('@/')} added{one.spec[len(spec_parts(one.spec)[0]) :]}" for one in came]
+    lines += [f"{one.name.lstrip('@/')}{one.spec[len(spec_parts(one.spec)[0]) :]} added" for one in came]
     for name, one in before.items():
         other = after.get(name)
         if other is None or one == other:

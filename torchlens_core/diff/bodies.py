@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,8 +11,8 @@ from torchlens_core.diff.changes import BREAKING, ORDER, SHAPE
 from torchlens_core.diff.flow import Flow, by_name
 from torchlens_core.diff.matching import Matching, Side, matched
 from torchlens_core.diff.titles import NEW_INPUT, OLD_INPUT
-from torchlens_core.diff.units import Unit
-from torchlens_core.snapshot.outline import Body, Operand, refs_of, spec_parts
+from torchlens_core.diff.units import Unit, units_of
+from torchlens_core.snapshot.outline import Body, Call, Operand, refs_of, spec_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,10 @@ class _Bodies:
         self._mode(old, new)
         if old.op is not None and new.op is not None:
             self._ops(old, new)
-        elif old.call is not None and new.call is not None and old.call.class_name == new.call.class_name:
+        elif old.call is not None and new.call is not None and _is_same_module(old.call, new.call):
+            if old.call.class_name != new.call.class_name:
+                text = f"~ {new.name}: {old.call.class_name} → {new.call.class_name}"
+                self._say("class", BREAKING, new, text)
             self._modules(old, new)
         else:
             where = titles.between(new, self._matching.new, NEW_INPUT)
@@ -170,6 +174,8 @@ class _Bodies:
             self._rewired(old, new)
 
     def _naming(self, old: Unit, new: Unit) -> None:
+        if old.op is not None and old.op.kind == "input" and old.name != new.name:
+            self._say("renamed", BREAKING, new, f"~ input {old.name} renamed to {new.name}")
         opened = [
             f"{unit.name}." for side in (self._matching.old, self._matching.new) for unit in side.opened
         ]
@@ -315,10 +321,7 @@ class _Bodies:
         if self._flow.is_swapped(wrong):
             text = f"inputs {numbers} swapped"
         else:
-            text = "; ".join(
-                f"input {n} is {titles.operand_name(b, NEW_INPUT)}, not {titles.operand_name(a, OLD_INPUT)}"
-                for n, a, b in wrong
-            )
+            text = "; ".join(_rewiring(n, a, b) for n, a, b in wrong)
         self._say("rewired", BREAKING, new, f"~ {new.name}: {text}")
 
     # -- results -----------------------------------------------------------------------------------
@@ -342,6 +345,14 @@ class _Bodies:
             self._say("rewired", BREAKING, None, f"~ returns {titles.operand_name(new[n], NEW_INPUT)} too")
         if not left and not spare and any(a != b for a, b in slots.items()):
             self._say("rewired", BREAKING, None, "~ returns its values in another order")
+
+
+def _rewiring(number: int, old: Operand, new: Operand) -> str:
+    before, after = [all(ref.certain for ref in refs_of(one)) for one in (old, new)]
+    name = titles.operand_name(new, NEW_INPUT)
+    if before != after:
+        return f"input {number}, {name}, is {'certain now' if after else 'no longer certain'}"
+    return f"input {number} is {name}, not {titles.operand_name(old, OLD_INPUT)}"
 
 
 class _Specs:
@@ -368,6 +379,15 @@ class _Specs:
         return spec
 
 
+def _is_same_module(old: Call, new: Call) -> bool:
+    """Whether a module is the old one, changed, and not another: by its class, or by most of what is in it."""
+    if old.class_name == new.class_name:
+        return True
+    before, after = ([unit.exact for unit in units_of(one.body)] for one in (old, new))
+    shared = Counter(before) & Counter(after)
+    return 2 * shared.total() >= max(len(before), len(after))
+
+
 def _values(operands: Sequence[Operand]) -> list[Operand]:
     """Operands without parameters and buffers, which are compared by themselves."""
     return [one for one in operands if any(ref.name[0] != "@" for ref in refs_of(one))]
@@ -381,5 +401,5 @@ def _counts_batches(unit: Unit) -> bool:
 def _changed_specs(old: Sequence[str], new: Sequence[str]) -> str:
     changed = [(a, b) for a, b in zip(old, new, strict=False) if a != b]
     if len(old) != len(new) or not changed:
-        return f"{len(old)} results → {len(new)}"
+        return f"{len(old)} {'result' if len(old) == 1 else 'results'} → {len(new)}"
     return ", ".join(f"{a} → {b}" for a, b in changed)

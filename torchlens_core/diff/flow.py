@@ -64,7 +64,10 @@ class Flow:
         if isinstance(old, Carried) and isinstance(new, Carried):
             is_alike = old.level == new.level
             return is_alike and self.is_same(old.first, new.first) and self.is_same(old.then, new.then)
-        if isinstance(old, Carried) or isinstance(new, Carried):  # in a loop now, or no more
+        if isinstance(old, Carried) or isinstance(new, Carried):
+            if self.same_passes:
+                return False
+            # in a loop now, or no more
             first = old.first if isinstance(old, Carried) else old
             then = new.first if isinstance(new, Carried) else new
             return self.is_same(first, then)

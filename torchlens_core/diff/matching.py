@@ -7,6 +7,7 @@ another name, or inside or outside of another module; what stands in the same ga
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +81,8 @@ def _wrappers(
 
 
 def _contents(unit: Unit) -> Iterable[Hashable]:
+    if unit.is_body and unit.call is not None and not unit.call.body.items:
+        return  # a module that does nothing is inside of everything
     yield unit.content if unit.call is not None else unit.exact
 
 
@@ -128,15 +131,14 @@ class _Aligner:
 
     def _by_upstream(self) -> None:
         """Units with the same ops behind them, all the way up."""
+        old = upstream(self._old.units, self._inputs)
+        new = upstream(self._new.units, {name: name for name in self._inputs.values()})
+        before, after = Counter(old), Counter(new)
         places: dict[str, list[int]] = {}
-        for n, value in enumerate(
-            upstream(self._new.units, {name: name for name in self._inputs.values()})
-        ):
+        for n, value in enumerate(new):
             places.setdefault(value, []).append(n)
-        found = []
-        for a, value in enumerate(upstream(self._old.units, self._inputs)):
-            if places.get(value):
-                found.append((a, places[value].pop(0)))
+        # of several that are the same, nobody can say here which one is gone
+        found = [(a, places[value].pop(0)) for a, value in enumerate(old) if before[value] == after[value]]
         kept = set(increasing(found))
         for a, b in found:
             self._pair(a, b)

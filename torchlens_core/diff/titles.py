@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from torchlens_core.diff.matching import Side
 from torchlens_core.diff.units import Unit, units_of
-from torchlens_core.snapshot.outline import HOLE, Body, Operand, refs_of
+from torchlens_core.snapshot.outline import HOLE, Body, Carried, Operand, refs_of
 
 #: Names of neighbours that are said; more are dots.
 MAX_NEIGHBOURS = 2
@@ -84,6 +84,9 @@ def _name(name: str, slot: int, marker: str) -> str:
 
 def operand_name(operand: Operand, marker: str) -> str:
     """What one operand is called."""
+    if isinstance(operand, Carried):
+        sign = "~" * (operand.level + 1)
+        return operand_name(operand.first, marker) + sign + operand_name(operand.then, marker)
     refs = refs_of(operand)
     names = [_name(ref.name, ref.slot, marker) if ref.name[0] != "@" else ref.name[1:] for ref in refs]
     return names[0] if len(names) == 1 else "{" + ", ".join(names) + "}"

@@ -60,6 +60,8 @@ class Unit:
         if self.call is not None:
             return self.name
         assert self.op is not None
+        if self.op.kind == "input":
+            return self.op.kind, self.name
         return self.op.kind, self.texts, tuple(held.name for held in self.op.held), self.loops != ()
 
     @cached_property
@@ -125,7 +127,10 @@ def substituted(operand: Operand, arguments: Sequence[Operand]) -> Operand:
         return _several([substituted(ref, arguments) for ref in operand.refs])
     if operand.name[0] != "$" or int(operand.name[1:]) >= len(arguments):
         return operand
-    return arguments[int(operand.name[1:])]
+    given = arguments[int(operand.name[1:])]
+    if operand.certain or isinstance(given, Carried):
+        return given
+    return _several([ref._replace(certain=False) for ref in refs_of(given)])
 
 
 def _several(operands: Sequence[Operand]) -> Ref | Several:
@@ -255,7 +260,7 @@ def _own_key(unit: Unit) -> Any:
         else (unit.title, call.class_name, call.mode, None if op else digest(call.body))
     )
     inner = None if op is None else (op.kind, unit.texts, op.results, op.written, op.held, op.mark)
-    return outer, inner
+    return outer, inner, unit.name if op is not None and op.kind == "input" else ""
 
 
 def _operand_key(operand: Operand, names: Mapping[str, str], inputs: Mapping[str, str]) -> Any:

@@ -44,6 +44,11 @@ def parsed(text: str) -> tuple[Outline, dict[str, str]]:
     """The structure and the notes in a text. Raises `SnapshotError`."""
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
+        if HOLE in line:
+            fail(
+                number,
+                f"the character {HOLE}, which no snapshot has outside of quotes, and there as \\u25a1",
+            )
         if line.startswith(("<<<<<<< ", ">>>>>>> ")) or line == "=======":
             fail(number, "a conflict marker of git", "Resolve the conflict, or record the snapshot again.")
     if not text.endswith("\n"):
@@ -156,7 +161,7 @@ class _File:
             scope.step(None)
             scope.loops.append(int(loop[1]))
             items = self._items(line.depth + 1, scope)
-            scope.loops.pop()
+            scope.close_loop()
             if not items:
                 fail(line.number, "a loop without a line in it")
             return Loop(passes=int(loop[1]), items=tuple(items))
@@ -288,7 +293,7 @@ def _with_tail(op: Op, tail: str, number: int) -> Op:
             mark = piece
         else:
             specs = tuple(_SPEC.findall(piece))
-            if ", ".join(specs) != piece:
+            if not specs or ", ".join(specs) != piece:
                 fail(number, f"expected tensors such as 'f32[1, 64]', got {piece[:60]!r}")
             results, written = (specs, written) if sign == " -> " else (results, specs)
     plain = Op(name=op.name, kind=op.kind, results=results, written=written)

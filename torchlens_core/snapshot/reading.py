@@ -38,6 +38,8 @@ class Names:
         self._passes: dict[str, int] = {}
         #: How often each loop around the line runs.
         self.loops: list[int] = []
+        #: Names that lines of the loop read of later ones, with the lines.
+        self._later: list[tuple[str, int]] = []
         #: Class and body of each call, for equal ones below.
         self.bodies: dict[str, tuple[str, Body]] = {}
 
@@ -101,53 +103,78 @@ class Names:
                 if then is None or then.lastgroup not in ("several", "ref") or len(operands) != 1:
                     fail(number, f"expected a value of the pass before after '~' in {text!r}")
                 position = then.end()
-                (after,) = self._values_of(then, number)
-                operands = [Carried(operands[0], after, level)]  # type: ignore[arg-type]
+                after = self._values_of(then, number, is_later=True)
+                if len(after) != 1 or level >= max(len(self.loops), 1):
+                    fail(number, f"no loop around the line carries what is said after '~' in {text!r}")
+                operands = [Carried(operands[0], after[0], level)]  # type: ignore[arg-type]
+            if re.match(r"\w", rest[position : position + 1]):
+                fail(number, f"a word right after a value in {text!r}")
             found += operands
             written += ", ".join([HOLE] * len(operands))
         return Argument(name, written, tuple(found))
 
-    def _values_of(self, token: re.Match[str], number: int) -> list[Operand]:
+    def _values_of(self, token: re.Match[str], number: int, is_later: bool = False) -> list[Operand]:
+        """The values that a token names; those of the pass before may stand on a later line."""
         if token.lastgroup == "several":
             parts = [_TOKEN.fullmatch(part) for part in token["several"][1:-1].split(", ")]
-            refs = [ref for part in parts if part is not None for ref in self._refs(part, number)]
+            refs = [ref for part in parts if part is not None for ref in self._refs(part, number, is_later)]
             return [Several(tuple(refs))]
-        return list(self._refs(token, number))
+        return list(self._refs(token, number, is_later))
 
-    def _refs(self, token: re.Match[str], number: int) -> list[Ref]:
-        name, slots, passes, unsure = (
-            token["name"].removeprefix("."),
-            token["slots"],
-            token["passes"],
-            token["unsure"],
-        )
+    def _refs(self, token: re.Match[str], number: int, is_later: bool) -> list[Ref]:
+        name, slots, passes = token["name"].removeprefix("."), token["slots"], token["passes"]
+        certain = not token["unsure"]
         if name == "_":
-            slot = int(slots or 0)
-            if slot >= len(self._above):
+            slot = int(slots or 0) if (slots or "0").isdigit() else len(self._above)
+            if slot >= len(self._above) or passes:
                 fail(number, "'_' where no line above has such a result")
-            return [self._above[slot]._replace(certain=not unsure)]
-        if name[0] not in "$@" and name not in self._values and not (self.loops and "~" in token.string):
-            fail(
-                number, f"no line above it is called {name!r}", "The file was edited, or a line is missing."
-            )
-        plain = Ref(name, 0, (), not unsure)
-        if slots and ":" in slots:
-            start, stop = map(int, slots.split(":"))
-            return [plain._replace(slot=slot) for slot in range(start, stop)]
-        if slots and ".." in slots:
-            start, stop = map(int, slots.split(".."))
-            return [plain._replace(slot=start, last=stop)]
-        if slots:
-            plain = plain._replace(slot=int(slots))
+            return [self._above[slot]._replace(certain=certain)]
+        if is_later and self.loops and name not in self._values:
+            self._later.append((name, number))
+        elif name[0] not in "$@" and name not in self._values:
+            what_to_do = "The file was edited, or a line is missing."
+            fail(number, f"no line above it is called {name!r}", what_to_do)
+        refs = self._by_slot(Ref(name, 0, (), certain), slots, number)
+        return [one for ref in refs for one in self._by_pass(ref, passes, number)]
+
+    def _by_slot(self, ref: Ref, slots: str | None, number: int) -> list[Ref]:
+        if not slots:
+            return [ref]
+        first, separator, last = slots.replace("..", ".").partition(":" if ":" in slots else ".")
+        start = int(first)
+        stop = int(last) if separator else start
+        greatest = max(start, stop - (separator == ":"))
+        if ref.name in self._values and greatest >= max(self._values[ref.name], 1):
+            fail(number, f"{ref.name}[{slots}], but {ref.name} has {self._values[ref.name]} results")
+        if separator == ":" and greatest > MAX_RUN:
+            fail(number, f"{ref.name}[{slots}] is a run of more than {MAX_RUN:,} values")
+        if separator == ":":
+            return [ref._replace(slot=slot) for slot in range(start, stop)]
+        return [ref._replace(slot=start, last=stop if separator else None)]
+
+    def _by_pass(self, ref: Ref, passes: str | None, number: int) -> list[Ref]:
         if not passes:
-            return [plain]
-        count = self._passes.get(name, 0)
-        if passes == ":*" or ".." in passes:
-            start, stop = (1, count) if passes == ":*" else map(int, passes[1:].split(".."))
-            return [plain._replace(passes=() if n == count else (n,)) for n in range(start, stop + 1)]
-        return [plain._replace(passes=tuple(map(int, passes[1:].split(":"))))]
+            return [ref]
+        count = self._passes.get(ref.name, 0)
+        if passes != ":*" and ".." not in passes:
+            return [ref._replace(passes=tuple(map(int, passes[1:].split(":"))))]
+        start, stop = (1, count) if passes == ":*" else map(int, passes[1:].split(".."))
+        if not 1 <= start <= stop <= min(count, MAX_RUN):
+            fail(number, f"{ref.name}{passes}, but {ref.name} runs {count:,} times in a loop above")
+        return [ref._replace(passes=() if n == count else (n,)) for n in range(start, stop + 1)]
+
+    def close_loop(self) -> None:
+        """Go on below a loop: what its lines read of later ones must have come."""
+        self.loops.pop()
+        if not self.loops:
+            for name, number in self._later:
+                if name not in self._values:
+                    fail(number, f"no line of the loop is called {name!r}", "A line is missing.")
+            self._later.clear()
 
 
+#: Values that one word may stand for; no model has as many.
+MAX_RUN = 1_000_000
 _NAME = r"(?:\.(?=\d)[\w.*/%\#]+|[$@][\w.*/%\#]*|[^\W\d][\w.*/%\#]*|[*/%][\w.*/%\#]*)"
 _REF = (
     rf"(?P<name>{_NAME})(?:\[(?P<slots>\d+(?:\.\.\d+|:\d+)?)\])?"

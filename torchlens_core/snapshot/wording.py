@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from torchlens_core.nodes import ArgPath, Value
+from torchlens_core.snapshot.outline import HOLE
 from torchlens_core.specs import short_dtype
 
-_ANGLES = re.compile(r"[<>]")
+_ANGLES = re.compile(rf"[<>{HOLE}]")
 #: Longer lists and texts stand as their number and a fingerprint.
 MAX_ITEMS, MAX_CHARACTERS = 64, 200
 #: Writes what a tensor is: a hole, noted as an operand, or a spec.
@@ -46,16 +47,16 @@ def worded(value: Any, path: ArgPath, of_tensor: OfTensor) -> str:
     if kind is int or kind is float or kind is bool or value is None or kind is complex:
         return repr(value)
     if kind is str:
-        return (
-            json.dumps(value, ensure_ascii=False)
-            if len(value) <= MAX_CHARACTERS
-            else _digest(value, "characters")
-        )
+        return _quoted(value) if len(value) <= MAX_CHARACTERS else _digest(value, "characters")
     if isinstance(value, list | tuple):
         return _sequence(value, path, of_tensor)
     if isinstance(value, torch.dtype):
         return _dtypes[value]
     return _other(value, path, of_tensor)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace(HOLE, r"\u25a1")
 
 
 def _sequence(value: Any, path: ArgPath, of_tensor: OfTensor) -> str:
@@ -75,7 +76,7 @@ def _digest(text: str, unit: str, count: int | None = None) -> str:
 
 def _other(value: Any, path: ArgPath, of_tensor: OfTensor) -> str:
     if isinstance(value, Mapping):
-        items = [f"{json.dumps(str(k))}: {worded(v, (*path, k), of_tensor)}" for k, v in value.items()]
+        items = [f"{_quoted(str(k))}: {worded(v, (*path, k), of_tensor)}" for k, v in value.items()]
         return f"{{{', '.join(items)}}}"
     if isinstance(value, slice) or value is Ellipsis:
         return index(value, path, of_tensor)
