@@ -11,6 +11,7 @@ import torch
 _ROOT = Path(__file__).parent.parent
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
 _BLOCKS = re.findall(r"```python\n(.*?)```", _README, re.DOTALL)
+_TEXTS = re.findall(r"```text\n(.*?)```", _README, re.DOTALL)
 _COMMAND = re.compile(r"<!-- (\w+) command -->\n```sh\n(.*?)\n```", re.DOTALL)
 
 
@@ -49,7 +50,7 @@ def test_a_false_promise_is_seen(namespace):
 
 
 def test_selection_and_validation(namespace):
-    exec(_BLOCKS[3], namespace)
+    exec(_BLOCKS[4], namespace)
     assert namespace["report"]
 
 
@@ -62,12 +63,23 @@ def test_example_of_a_test(pytester):
 
 def test_failing_example(pytester):
     """Word by word, but for times, the folder, and where a line is broken for it."""
-    (text,) = re.findall(r"```text\n(.*?)```", _README, re.DOTALL)
+    text = _TEXTS[0]
     pytester.makepyfile(test_numpy=_BLOCKS[2])
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     printed = result.stdout.str().replace(f"{pytester.path}{os.sep}", "")
     assert _words(text) in _words(printed)
+
+
+def test_example_of_a_diff(pytester):
+    drawn = _BLOCKS[0].partition("history = ")[0]
+    test = f"{drawn}\n{_BLOCKS[3]}"
+    pytester.makepyfile(test_graph=test)
+    pytester.runpytest_inprocess("--lens-update").assert_outcomes(passed=1)
+    pytester.makepyfile(test_graph=test.replace("nn.ReLU()", "nn.GELU()").replace("range(4)", "range(3)"))
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    assert _TEXTS[1] in result.stdout.str()
 
 
 def _words(text: str) -> str:

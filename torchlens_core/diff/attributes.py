@@ -6,11 +6,12 @@ import ast
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepdiff import DeepDiff
 
 from torchlens_core.names import words
+from torchlens_core.snapshot.naming import ROOT, UP
 from torchlens_core.snapshot.outline import HOLE, Held, spec_parts
 
 #: Arguments that say the size of a result.
@@ -19,6 +20,8 @@ SIZES = words(
 )
 _ONLY_HOLES = re.compile(rf"[\[\]{{}}(), {HOLE}]*")
 _NUMBERS = re.compile(r"(?<![\w.])-?\d+(?![\w.])")
+#: What names of parameters begin with that are not the module's own.
+_AWAY = f"@{ROOT}{UP}"
 Texts = tuple[tuple[str, str], ...]
 #: A size before and after.
 Step = tuple[str, str]
@@ -111,52 +114,63 @@ def numel(sizes: Sequence[str]) -> str:
     return str(product)
 
 
+class HeldDiff(NamedTuple):
+    """What differs between the parameters and buffers of two ops."""
+
+    said: list[str]
+    #: Whether more than sizes and dtypes differ.
+    is_breaking: bool = False
+    #: Whether sizes or dtypes differ that only follow from those of what the op reads.
+    follows: bool = False
+
+
 def changed_held(
     old: Sequence[Held], new: Sequence[Held], steps: set[Step], has_new_dtype: bool
-) -> tuple[list[str], bool, bool]:
-    """What is said of the parameters and buffers of two ops.
-
-    Also whether one only follows from sizes or dtypes of what the op reads, and whether more than sizes differ.
-    """
+) -> HeldDiff:
+    """The diff of what two ops hold; ``steps`` are the sizes that changed in what they read."""
     if tuple(old) == tuple(new):
-        return [], False, False
+        return HeldDiff([])
     before, after = {one.name: one for one in old}, {one.name: one for one in new}
     gone = [one for name, one in before.items() if name not in after]
     came = [one for name, one in after.items() if name not in before]
-    lines, follows, is_more = [], False, bool(gone or came)
     replaced = list(zip(gone, came, strict=False))
-    lines += [_tied(one, other) for one, other in replaced]
-    gone, came = gone[len(replaced) :], came[len(replaced) :]
-    lines += [f"{one.name.lstrip('@/')} removed" for one in gone]
-    lines += [f"{one.name.lstrip('@/')}{one.spec[len(spec_parts(one.spec)[0]) :]} added" for one in came]
-    for name, one in before.items():
-        other = after.get(name)
-        if other is None or one == other:
-            continue
+    lines = [_tied(one, other) for one, other in replaced]
+    lines += [f"{one.name.lstrip(_AWAY)} removed" for one in gone[len(replaced) :]]
+    lines += [f"{_shown(one.name.lstrip(_AWAY), one.spec)} added" for one in came[len(replaced) :]]
+    is_breaking, follows = bool(lines), False
+    for one, other in ((one, after[name]) for name, one in before.items() if name in after):
         if one.is_buffer is not other.is_buffer:
-            is_more = True
-            lines.append(f"{name[1:]} is a {'buffer' if other.is_buffer else 'parameter'} now")
-            continue
-        (dtype, sizes), (new_dtype, new_sizes) = spec_parts(one.spec), spec_parts(other.spec)
-        pairs = {(a, b) for a, b in zip(sizes, new_sizes, strict=False) if a != b}
-        if (dtype == new_dtype or has_new_dtype) and len(sizes) == len(new_sizes) and pairs <= steps:
+            is_breaking = True
+            lines.append(f"{one.name[1:]} is a {'buffer' if other.is_buffer else 'parameter'} now")
+        elif _follows(one.spec, other.spec, steps, has_new_dtype):
             follows = True
-        else:
-            lines.append(_resized(name[1:], one.spec, other.spec))
-    return lines, follows, is_more
+        elif one != other:
+            lines.append(_resized(one.name[1:], one.spec, other.spec))
+    return HeldDiff(lines, is_breaking, follows)
+
+
+def _follows(old: str, new: str, steps: set[Step], has_new_dtype: bool) -> bool:
+    (dtype, sizes), (new_dtype, new_sizes) = spec_parts(old), spec_parts(new)
+    pairs = {(a, b) for a, b in zip(sizes, new_sizes, strict=False) if a != b}
+    is_allowed = dtype == new_dtype or has_new_dtype
+    return old != new and is_allowed and len(sizes) == len(new_sizes) and pairs <= steps
+
+
+def _shown(name: str, spec: str) -> str:
+    return name + spec[len(spec_parts(spec)[0]) :]
 
 
 def _resized(name: str, old: str, new: str) -> str:
     dtype, other = spec_parts(old)[0], spec_parts(new)[0]
     if dtype == other:
-        return f"{name}{old[len(dtype) :]} → {new[len(other) :]}"
+        return f"{_shown(name, old)} → {new[len(other) :]}"
     return f"{name} {old} → {new}"
 
 
 def _tied(old: Held, new: Held) -> str:
-    is_away, is_now = old.name.startswith("@/"), new.name.startswith("@/")
+    is_away, is_now = old.name[1:2] in (ROOT, UP), new.name[1:2] in (ROOT, UP)
     if is_now and not is_away:
-        return f"{old.name[1:]} tied to {new.name[2:]}"
+        return f"{old.name[1:]} tied to {new.name.lstrip(_AWAY)}"
     if is_away and not is_now:
-        return f"{new.name[1:]} untied from {old.name[2:]}"
-    return f"{old.name.lstrip('@/')} → {new.name.lstrip('@/')}"
+        return f"{new.name[1:]} untied from {old.name.lstrip(_AWAY)}"
+    return f"{old.name.lstrip(_AWAY)} → {new.name.lstrip(_AWAY)}"

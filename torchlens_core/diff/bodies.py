@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from torchlens_core.diff import attributes, titles
-from torchlens_core.diff.changes import BREAKING, ORDER, SHAPE
+from torchlens_core.diff import ops, titles
+from torchlens_core.diff.changes import BREAKING, ORDER
 from torchlens_core.diff.flow import Flow, by_name
 from torchlens_core.diff.matching import Matching, Side, matched
+from torchlens_core.diff.ops import Context
 from torchlens_core.diff.titles import NEW_INPUT, OLD_INPUT
 from torchlens_core.diff.units import Unit, units_of
-from torchlens_core.snapshot.outline import Body, Call, Operand, refs_of, spec_parts
+from torchlens_core.snapshot.outline import Body, Call, Operand, refs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,8 @@ class BodyDiff:
 class Comparison:
     """The comparison of two graphs: what is known everywhere in it."""
 
-    def __init__(self, has_switched: bool, has_new_sizes: bool) -> None:
-        #: Whether the model as a whole went from training to eval or back.
-        self.has_switched = has_switched
-        #: Whether some input has other sizes: then those of new tensors may follow from it.
-        self.has_new_sizes = has_new_sizes
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self._done: dict[tuple[object, ...], BodyDiff] = {}
         self._kept: list[Body] = []
 
@@ -140,7 +138,7 @@ class _Bodies:
     def _came_or_went(
         self, unit: Unit, side: Side, kind: str, sign: str, marker: str, specs: _Specs
     ) -> None:
-        if self._comparison.has_switched and _counts_batches(unit):
+        if self._comparison.context.has_switched and _counts_batches(unit):
             self._found.following.append(("mode", unit.name))
             return
         where = titles.between(unit, side, marker)
@@ -239,72 +237,23 @@ class _Bodies:
 
     def _ops(self, old: Unit, new: Unit) -> None:
         """Two ops, or modules that do one op each."""
-        assert old.op is not None
-        assert new.op is not None
-        before, after = self._specs_of(old), self._specs_of(new)
         inputs = [
             (self._old_specs.of(a), self._new_specs.of(b))
             for a, b in zip(old.operands, new.operands, strict=False)
         ]
-        steps = attributes.steps_between(inputs)
-        if not inputs and self._comparison.has_new_sizes:
-            steps = {("", "")}
-        has_new_dtype = any(spec_parts(a)[0] != spec_parts(b)[0] for a, b in inputs)
-        said: list[str] = []
-        effect = SHAPE
-        follows = False
-        classes = [unit.call.class_name if unit.call else "" for unit in (old, new)]
-        if old.op.kind != new.op.kind:
+        found = ops.compared(old, new, inputs, self._comparison.context)
+        if found.replaced is not None:
             where = titles.between(new, self._matching.new, NEW_INPUT)
             name = f"{new.name}: " if new.call is not None else ""
-            was, now = (
-                f"{cls} {titles.applied(unit)}".strip()
-                for cls, unit in zip(classes, (old, new), strict=True)
-            )
-            self._say("replaced", BREAKING, new, f"~ {name}{was} → {now}   {where}")
-        else:
-            if classes[0] != classes[1]:
-                said.append(f"{classes[0] or 'no module'} → {classes[1] or 'no module'}")
-                effect = BREAKING
-            for name, a, b in attributes.changed_texts(old.texts, new.texts):
-                if self._comparison.has_switched and name == "training":
-                    self._found.following.append(("mode", new.name))
-                elif attributes.follows_from(name, a, b, new.op.kind, steps):
-                    follows = True
-                else:
-                    said.append(attributes.said(name, a, b))
-                    effect = BREAKING
-        if old.op.mark != new.op.mark:
-            said.append(f"{old.op.mark or 'seen'} → {new.op.mark or 'seen'}")
-            effect = BREAKING
-        held, held_follows, is_more = attributes.changed_held(
-            old.op.held, new.op.held, steps, has_new_dtype
-        )
-        said += held
-        effect = BREAKING if is_more else effect
-        is_source = new.op.kind in ("input", "constant")
-        if (
-            before != after
-            and not said
-            and (is_source or not (steps or has_new_dtype or old.op.kind != new.op.kind))
-        ):
-            if self._comparison.has_switched and old.op.results == new.op.results:
-                self._found.following.append(("mode", new.name))
-            else:
-                said.append(_changed_specs(before, after))
-        elif before != after and said and not (steps or has_new_dtype):
-            said.append(_changed_specs(before, after))
-        elif before != after or held_follows or follows:
-            what = "dtype" if has_new_dtype and not steps else "shape"
-            self._found.following.append((what, new.name))
-        if said:
+            text = f"~ {name}{' → '.join(found.replaced)}   {where}"
+            self._say("replaced", BREAKING, new, text)
+        if found.said:
+            assert new.op is not None
             label = f"input {new.name}" if new.op.kind == "input" else new.name
-            self._say("changed", effect, new, f"~ {label}: {'; '.join(said)}")
+            self._say("changed", found.effect, new, f"~ {label}: {'; '.join(found.said)}")
+        if found.follows:
+            self._found.following.append((found.follows, new.name))
         self._rewired(old, new)
-
-    def _specs_of(self, unit: Unit) -> list[str]:
-        assert unit.op is not None
-        return list(unit.op.specs)
 
     def _rewired(self, old: Unit, new: Unit) -> None:
         before, after = _values(old.operands), _values(new.operands)
@@ -396,10 +345,3 @@ def _values(operands: Sequence[Operand]) -> list[Operand]:
 def _counts_batches(unit: Unit) -> bool:
     """Whether an op only counts the batches that a batch norm has seen in training."""
     return unit.op is not None and any(held.name.endswith("num_batches_tracked") for held in unit.op.held)
-
-
-def _changed_specs(old: Sequence[str], new: Sequence[str]) -> str:
-    changed = [(a, b) for a, b in zip(old, new, strict=False) if a != b]
-    if len(old) != len(new) or not changed:
-        return f"{len(old)} {'result' if len(old) == 1 else 'results'} → {len(new)}"
-    return ", ".join(f"{a} → {b}" for a, b in changed)

@@ -127,8 +127,8 @@ class Flow:
         return found
 
 
-def _shape(operand: Operand) -> list[tuple[bool, int | None]]:
-    return [(ref.certain, ref.last) for ref in refs_of(operand)] if not isinstance(operand, Carried) else []
+def _shape(operand: Operand) -> list[tuple[object, ...]]:
+    return [ref[3:] for ref in refs_of(operand)] if not isinstance(operand, Carried) else []
 
 
 def by_name(units: Sequence[Unit]) -> dict[str, Unit]:

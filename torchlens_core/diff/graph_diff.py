@@ -11,9 +11,11 @@ from torchlens_core.diff import titles
 from torchlens_core.diff.attributes import numel
 from torchlens_core.diff.bodies import BodyDiff, Comparison
 from torchlens_core.diff.changes import BREAKING, CLASSES, SHAPE, Change
+from torchlens_core.diff.ops import Context
 from torchlens_core.diff.units import units_of
 from torchlens_core.history import ModelHistory
 from torchlens_core.snapshot import Snapshot, take_snapshot
+from torchlens_core.snapshot.naming import absolute_name
 from torchlens_core.snapshot.outline import Body, Outline, Output, refs_of, spec_parts
 
 #: Places of one hunk that are named, and lines of a hunk that are shown, unless all is asked for.
@@ -183,7 +185,8 @@ class _Graphs:
             [unit.op.results for unit in units_of(one.body) if unit.op and unit.op.kind == "input"]
             for one in (old, new)
         ]
-        comparison = Comparison(has_switched, sizes[0] != sizes[1])
+        context = Context(has_switched=has_switched, has_new_sizes=sizes[0] != sizes[1])
+        comparison = Comparison(context)
         if bodies[0] != bodies[1]:
             found = comparison.bodies(bodies[0], bodies[1], {}, (), ())
             self._emit(found, "", [], [])
@@ -247,9 +250,7 @@ def _outside(operand: Any, address: str, names: Sequence[str]) -> str:
 
 
 def _join(address: str, name: str) -> str:
-    if name[:1] == "/":
-        return name[1:]
-    return ".".join(part for part in (address, name) if part)
+    return absolute_name(name, address)
 
 
 def _size(outline: Outline) -> Size:

@@ -75,7 +75,7 @@ def _wrappers(
     for pair in pairs:
         mine, theirs = pair if is_old else pair[::-1]
         if mine.is_body and mine.call is not None and theirs.call is not None:
-            if mine.call.class_name != theirs.call.class_name and _holds(mine, set(_contents(theirs))):
+            if mine.content != theirs.content and _holds(mine, set(_contents(theirs))):
                 found.add(mine.name)
     return found
 

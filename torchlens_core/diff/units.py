@@ -273,10 +273,7 @@ def _operand_key(operand: Operand, names: Mapping[str, str], inputs: Mapping[str
             first,
             [ref.name.partition("#")[0] for ref in refs_of(operand.then)],
         )
-    return [
-        (names.get(ref.name) or inputs.get(ref.name, ref.name), ref.slot, ref.passes, ref.certain, ref.last)
-        for ref in refs_of(operand)
-    ]
+    return [(names.get(ref.name) or inputs.get(ref.name, ref.name), *ref[1:]) for ref in refs_of(operand)]
 
 
 def _hashed(*parts: Any) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from torchlens_core import structure
@@ -18,13 +16,13 @@ from torchlens_core.nodes import (
     OUTPUT,
     PARAMETER,
     ArgPath,
-    Edge,
     Node,
     Value,
 )
 from torchlens_core.recording import Recording
 from torchlens_core.snapshot import draft, rolling, spelling, wording
-from torchlens_core.snapshot.frames import HELD, Frame, Frames, Key
+from torchlens_core.snapshot.frames import HELD, Frame, Frames, Key, Read
+from torchlens_core.snapshot.naming import relative_name, written_name
 from torchlens_core.snapshot.outline import HOLE, Body, Held, Outline, Output, Unused
 
 
@@ -54,10 +52,8 @@ class _Builder:
         self._addresses: dict[int, str] = {}
         for node in self._nodes:
             if node.kind in HELD:
-                strangers = (
-                    sum(name[0] == "*" for name in self._addresses.values()) if not node.address else 0
-                )
-                self._addresses[node.index] = node.address or f"*{strangers + 1}"
+                strangers = 0 if node.address else sum(name[0] == "(" for name in self._addresses.values())
+                self._addresses[node.index] = node.address or f"({strangers + 1})"
 
     def outline(self) -> Outline:
         """The whole."""
@@ -65,7 +61,7 @@ class _Builder:
             self._write_call(frame)
         outputs = [node for node in self._nodes if node.kind is OUTPUT]
         root = self._frames.root
-        returns = [self._operand(self._frames.edges[node.index], root) for node in outputs]
+        returns = [self._operand(self._frames.reads[node.index], root) for node in outputs]
         body = self._body(root, returns)
         return Outline(
             model=written_name(self._recording.model_name),
@@ -88,7 +84,10 @@ class _Builder:
         assert parent is not None
         body = self._body(frame, [self._ref(key, frame) for key in frame.returns])
         item.body = self._bodies.setdefault(body, body)
-        item.name, item.class_name = _relative(frame.address, parent), written_name(call.class_name)
+        item.name, item.class_name = (
+            relative_name(frame.address, parent.address),
+            written_name(call.class_name),
+        )
         item.key = (frame.address, call.chain)
         if call.training != bool(parent.call and parent.call.training):
             item.mode = "training" if call.training else "eval"
@@ -104,22 +103,26 @@ class _Builder:
                 items.append(self._items[one.index])
         return draft.finished(*rolling.rolled(items, list(returns)))
 
-    def _ref(self, key: Key, here: Frame, certain: bool = True) -> draft.Ref:
+    def _ref(self, key: Key, here: Frame, certain: bool = True, is_read: bool = True) -> draft.Ref:
         """A value by what it is in a frame."""
         source = self._nodes[key[0]]
-        if source.kind in HELD:
-            return draft.Ref(f"@{_relative(self._addresses[source.index], here)}", 0, (), certain)
         there = self._frames.of_node[key[0]]
-        if there is here:
-            return draft.Ref(self._items[key[0]], key[1], (), certain)
-        if key in here.imports:
-            return draft.Ref(f"${here.imports[key]}", 0, (), certain)
-        while there.parent is not here:
-            there = there.parent  # type: ignore[assignment]
-        return draft.Ref(self._calls[id(there)], there.returns.index(key), (), certain)
+        target: draft.Item | str
+        slot = 0
+        if source.kind in HELD:
+            target = f"@{relative_name(self._addresses[source.index], here.address)}"
+        elif there is here:
+            target, slot = self._items[key[0]], key[1]
+        elif key in here.imports:
+            target = f"${here.imports[key]}"
+        else:
+            while there.parent is not here:
+                there = there.parent  # type: ignore[assignment]
+            target, slot = self._calls[id(there)], there.returns.index(key)
+        return draft.Ref(target, slot, certain=certain, is_read=is_read)
 
-    def _operand(self, edges: Sequence[Edge], frame: Frame) -> draft.Operand:
-        refs = dict.fromkeys(self._ref((e.origin.node, e.origin.slot), frame, e.certain) for e in edges)
+    def _operand(self, reads: Sequence[Read], frame: Frame) -> draft.Operand:
+        refs = dict.fromkeys(self._ref(read.key, frame, read.certain, read.is_read) for read in reads)
         return next(iter(refs)) if len(refs) == 1 else draft.Several(tuple(refs))
 
     # -- ops ---------------------------------------------------------------------------------------
@@ -144,19 +147,19 @@ class _Builder:
     def _write_arguments(
         self, item: draft.Item, node: Node, arguments: Sequence[spelling.Spelled], frame: Frame
     ) -> None:
-        by_path: dict[ArgPath, list[Edge]] = {}
-        for edge in self._frames.edges[node.index]:
-            by_path.setdefault(edge.path, []).append(edge)
+        by_path: dict[ArgPath, list[Read]] = {}
+        for read in self._frames.reads[node.index]:
+            by_path.setdefault(read.path, []).append(read)
         hidden: list[tuple[tuple[str, str], list[draft.Operand]]] = []
         positional, named = [], []
         for keyword, path, value, is_leading in arguments:
             operands: list[draft.Operand] = []
 
             def of_tensor(path: ArgPath, value: Value, operands: list[draft.Operand] = operands) -> str:
-                edges = by_path.pop(path, None)
-                if edges is None:  # only its shape is read
+                reads = by_path.pop(path, None)
+                if reads is None:  # only its shape is read
                     return self._spec(value)
-                operands.append(self._operand(edges, frame))
+                operands.append(self._operand(reads, frame))
                 return HOLE
 
             if path == (1,) and item.kind in ("getitem", "setitem"):
@@ -171,9 +174,9 @@ class _Builder:
                 positional.append((("", text), operands))
             else:
                 named.append(((keyword, text), operands))
-        for path, edges in by_path.items():  # what it reads besides its arguments
+        for path, reads in by_path.items():  # what it reads besides its arguments
             keyword = ".".join(map(str, path)) if path and isinstance(path[0], str) else ""
-            named.append(((keyword, HOLE), [self._operand(edges, frame)]))
+            named.append(((keyword, HOLE), [self._operand(reads, frame)]))
         item.held = self._held(node, frame)
         order = {held.name: n for n, held in enumerate(item.held)}
         hidden.sort(key=lambda one: order[f"@{one[0][0]}"])
@@ -183,11 +186,11 @@ class _Builder:
 
     def _held(self, node: Node, frame: Frame) -> list[Held]:
         """The parameters and buffers that an op reads."""
-        indices = dict.fromkeys(edge.origin.node for edge in self._frames.edges[node.index])
+        indices = dict.fromkeys(read.key[0] for read in self._frames.reads[node.index])
         sources = (self._nodes[index] for index in indices)
         found = [
             Held(
-                f"@{_relative(self._addresses[one.index], frame)}",
+                f"@{relative_name(self._addresses[one.index], frame.address)}",
                 str(one.values[0].spec),
                 one.kind is BUFFER,
             )
@@ -238,30 +241,6 @@ def _unused(recording: Recording) -> Iterator[Unused]:
         yield Unused(written_name(address), sum(sizes.values()))
 
 
-def _relative(address: str, frame: Frame) -> str:
-    """An address as seen from a module: in it, or in another one as ``/embedding.weight``."""
-    return _seen_from(address, f"{frame.address}." if frame.address else "")
-
-
-@lru_cache(maxsize=65536)
-def _seen_from(address: str, prefix: str) -> str:
-    return written_name(address[len(prefix) :] if address.startswith(prefix) and address else f"/{address}")
-
-
 #: How a batch size that has been named is written, and the arguments whose first number may be one.
 BATCH = "B"
 _LED_BY_BATCH = words("repeats shape size sizes")
-_STRANGER = re.compile(r"\((\w+)\)")
-_STEP = re.compile(r'\["([^"]*)"\]')
-_UNSAFE = re.compile(r"[^\w.*/]")
-
-
-@lru_cache(maxsize=65536)
-def written_name(name: str) -> str:
-    """A name without the characters that mean something in a file.
-
-    >>> written_name('batch["ids"]'), written_name("blocks.(ReLU)"), written_name("conv-1")
-    ('batch.ids', 'blocks.*ReLU', 'conv%2d1')
-    """
-    name = _STRANGER.sub(r"*\1", _STEP.sub(r".\1", name))
-    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02x}" for byte in found[0].encode()), name)

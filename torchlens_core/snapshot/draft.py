@@ -21,6 +21,7 @@ class Ref(NamedTuple):
     passes: tuple[int, ...] = ()
     certain: bool = True
     last: int | None = None
+    is_read: bool = True
 
 
 class Several(NamedTuple):
@@ -98,10 +99,10 @@ def finished(items: list[Item], returns: list[Operand]) -> Body:
 
     def named(ref: Ref) -> outline.Ref:
         if isinstance(ref.target, str):
-            return outline.Ref(ref.target, 0, (), ref.certain)
+            return outline.Ref(ref.target, certain=ref.certain, is_read=ref.is_read)
         around = ref.target.counts[len(ref.target.counts) - len(ref.passes) :]
         passes = () if ref.passes == around else ref.passes
-        return outline.Ref(names[id(ref.target)], ref.slot, passes, ref.certain, ref.last)
+        return outline.Ref(names[id(ref.target)], ref.slot, passes, *ref[3:])
 
     def frozen(operand: Operand) -> outline.Operand:
         if isinstance(operand, Ref):

@@ -15,6 +15,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from torchlens_core.names import words
+from torchlens_core.snapshot.naming import absolute_name
 from torchlens_core.snapshot.outline import (
     Argument,
     Body,
@@ -237,13 +238,11 @@ def _reads(call: Call, before: Call) -> bool:
 
 
 def _inside(call: Call, address: str) -> str:
-    name = call.name.partition("#")[0]
-    inner = name[1:] if name[:1] == "/" else f"{address}{name}"
-    return f"{inner}." if inner else ""
+    return absolute_name(call.name.partition("#")[0], address)
 
 
 def _absolute(name: str, address: str) -> str:
-    return name[2:] if name[1:2] == "/" else address + name[1:]
+    return absolute_name(name[1:], address)
 
 
 def _parameters(body: Body, address: str) -> Iterator[str]:

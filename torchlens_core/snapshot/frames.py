@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
-from torchlens_core.nodes import BUFFER, CONSTANT, INPUT, OUTPUT, PARAMETER, Call, Edge, Node
+from torchlens_core.nodes import (
+    BUFFER,
+    CONSTANT,
+    INPUT,
+    OP,
+    OUTPUT,
+    PARAMETER,
+    ArgPath,
+    Call,
+    Node,
+    values_in,
+)
 from torchlens_core.recording import Recording
 
 #: A value of the pass: the node that made it, and which of its values it is.
 Key = tuple[int, int]
 #: What is found by name, wherever it is read: no border is crossed.
 HELD = frozenset({PARAMETER, BUFFER})
+
+
+class Read(NamedTuple):
+    """A value that a node depends on, or whose memory it overwrites."""
+
+    path: ArgPath
+    key: Key
+    certain: bool = True
+    #: False where the contents are overwritten unread.
+    is_read: bool = True
 
 
 class Frame:
@@ -54,7 +75,7 @@ class Frames:
 
     def __init__(self, recording: Recording) -> None:
         self._nodes = recording.nodes
-        self.edges: list[Sequence[Edge]] = [node.edges for node in recording.nodes]
+        self.reads = [reads_of(node) for node in recording.nodes]
         self.root = Frame(None, None)
         #: Outer ones before inner ones.
         self.all = [self.root]
@@ -69,8 +90,8 @@ class Frames:
         for node in self._nodes:
             if node.kind not in HELD:
                 here = self.root if node.kind is OUTPUT else self.of_node[node.index]
-                for edge in self.edges[node.index]:
-                    self._cross((edge.origin.node, edge.origin.slot), here)
+                for read in self.reads[node.index]:
+                    self._cross(read.key, here)
         for frame in self.all[1:]:
             self._cross_results(frame)
         for frame in self.all[1:]:
@@ -89,9 +110,9 @@ class Frames:
     def _place(self) -> None:
         """Put each node in its frame; a constant in the innermost that holds all its readers, before them."""
         shared: dict[int, Frame] = {}
-        for node, edges in zip(self._nodes, self.edges, strict=True):
-            for edge in edges:
-                source = edge.origin.node
+        for node, reads in zip(self._nodes, self.reads, strict=True):
+            for read in reads:
+                source = read.key[0]
                 if self._nodes[source].kind is CONSTANT:
                     frame = self.of_node[node.index]
                     shared[source] = common(shared[source], frame) if source in shared else frame
@@ -146,3 +167,15 @@ def common(a: Frame, b: Frame) -> Frame:
         else:
             b = b.parent  # type: ignore[assignment]
     return a
+
+
+def reads_of(node: Node) -> list[Read]:
+    """What a node reads by its edges, and those arguments that it overwrites without reading them."""
+    found = [Read(path, (origin.node, origin.slot), certain) for origin, path, _, certain in node.edges]
+    if node.special_edges is not None and node.kind is OP and node.values:
+        written = {id(value.storage) for value in node.values}
+        known = {read.path for read in found}
+        for path, value in values_in(node.args, node.kwargs):
+            if path not in known and id(value.storage) in written:
+                found.append(Read(path, (value.node, value.slot), True, False))
+    return found

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from torchlens_core.snapshot.naming import absolute_name
+
 #: Stands in the text of an argument for each of its operands.
 HOLE = "\N{WHITE SQUARE}"
 
@@ -29,6 +31,8 @@ class Ref(NamedTuple):
     certain: bool = True
     #: In a loop, if each pass reads another result: that of the last pass.
     last: int | None = None
+    #: False where only its memory is meant, which is overwritten whole: ``x!``.
+    is_read: bool = True
 
 
 class Several(NamedTuple):
@@ -74,7 +78,7 @@ class Argument(NamedTuple):
 class Held(NamedTuple):
     """A parameter or buffer that an op reads."""
 
-    #: As in a `Ref`: ``@weight`` for the module's own, ``@/embedding.weight`` for another's.
+    #: As in a `Ref`: ``@weight`` for the module's own, ``@/embedding.weight`` or ``@^scale`` for another's.
     name: str
     #: ``f32[64, 3, 7, 7]``.
     spec: str
@@ -199,10 +203,7 @@ def calls_of(body: Body, address: str = "") -> Iterator[tuple[str, Call]]:
 
 def address_of(address: str, call: Call) -> str:
     """The address of a module called in the body of another."""
-    name = call.name.partition("#")[0]
-    if name[:1] == "/":
-        return name[1:]
-    return f"{address}.{name}" if address and name else address or name
+    return absolute_name(call.name.partition("#")[0], address)
 
 
 def values_of(item: Op | Call) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from torchlens_core.snapshot.naming import ROOT, UP
 from torchlens_core.snapshot.outline import (
     HOLE,
     Argument,
@@ -28,8 +29,8 @@ from torchlens_core.snapshot.outline import (
     flat,
     refs_of,
 )
-from torchlens_core.snapshot.reading import Names, end_of_arguments, fail, split
-from torchlens_core.snapshot.text import FORMAT, HEADER, INDENT, main_dtype
+from torchlens_core.snapshot.reading import Names, end_of_arguments, fail, shown, split
+from torchlens_core.snapshot.text import END, FORMAT, HEADER, INDENT, main_dtype
 
 
 class Line(NamedTuple):
@@ -61,10 +62,10 @@ def parsed(text: str) -> tuple[Outline, dict[str, str]]:
 
 
 def _notes(lines: Sequence[str]) -> dict[str, str]:
-    found = re.fullmatch(rf"{HEADER} (\d+)", lines[0].removeprefix("\ufeff"))
+    found = re.fullmatch(rf"{HEADER} (\d{{1,9}})", lines[0].removeprefix("\ufeff"))
     if found is None:
-        fail(1, f"no snapshot of a graph: expected '{HEADER} {FORMAT}', got {lines[0][:60]!r}")
-    if int(found[1]) > FORMAT:
+        fail(1, f"no snapshot of a graph: expected '{HEADER} {FORMAT}', got {shown(lines[0])}")
+    if int(found[1]) != FORMAT:
         fail(
             1,
             f"format {found[1]}, but this version reads formats up to {FORMAT}",
@@ -86,17 +87,21 @@ def _line(number: int, line: str) -> Line:
         fail(number, "an empty line", "A snapshot has none: the file was edited.")
     if blanks % len(INDENT) or text[0] == "\t":
         fail(number, f"indented by {blanks} blanks, which is no multiple of {len(INDENT)}")
+    if blanks > MAX_DEPTH * len(INDENT):
+        fail(number, f"more than {MAX_DEPTH} modules and loops within each other")
     return Line(number, blanks // len(INDENT), text)
 
 
+#: More would not fit on Python's stack.
+MAX_DEPTH = 250
 _MODEL = re.compile(r"model (\S+?)(, training)?")
 _OUTPUT = re.compile(r"(output\S*) = (.+) -> (\w+\[[^\]]*\])")
-_UNUSED = re.compile(r"unused (\S+) \| ([\d,]+) params")
-_LOOP = re.compile(r"loop x(\d+) passes")
+_UNUSED = re.compile(r"unused (\S+) \| (\d[\d,]{0,24}) params")
+_LOOP = re.compile(r"loop x(\d{1,9}) passes")
 _CALL = re.compile(r"([^\s(]+): ([\w.*%]+)( ?)(.*)", re.DOTALL)
 _SAME = re.compile(r"(.*) = same as (\S+)")
 _TAILED = re.compile(r" -> | writes | \| ")
-_HELD = re.compile(r"([\w.*/%]+)(?::(\w+))?(\[[^\]]*\])")
+_HELD = re.compile(r"([\w.*/%^]+)(?::(\w+))?(\[[^\]]*\])")
 _SPEC = re.compile(r"\w+\[[^\]]*\]")
 
 
@@ -112,25 +117,28 @@ class _File:
         first = self._next("the line of the model")
         model = _MODEL.fullmatch(first.text)
         if model is None or first.depth:
-            fail(first.number, f"expected 'model <class>', got {first.text[:60]!r}")
-        scope = Names()
+            fail(first.number, f"expected 'model <class>', got {shown(first.text)}")
+        scope = Names(is_root=True)
         items = self._items(0, scope)
-        outputs = []
+        outputs: dict[str, Output] = {}
         while (line := self._peek()) is not None and (found := _OUTPUT.fullmatch(line.text)) is not None:
             self._at += 1
-            outputs.append(Output(found[1], scope.operand_of(found[2], line.number), found[3]))
+            if found[1] in outputs:
+                fail(line.number, f"{found[1]} stands twice")
+            outputs[found[1]] = Output(found[1], scope.operand_of(found[2], line.number), found[3])
         unused = []
         while (line := self._peek()) is not None and (found := _UNUSED.fullmatch(line.text)) is not None:
             self._at += 1
             address = "" if found[1] == "model" else found[1]
             unused.append(Unused(address, int(found[2].replace(",", ""))))
-        if (line := self._peek()) is not None:
-            fail(line.number, f"expected an output, got {line.text[:60]!r}")
+        line = self._next(f"'{END}'")
+        if line.text != END or line.depth or self._peek() is not None:
+            fail(line.number, f"expected an output, got {shown(line.text)}")
         return Outline(
             model=model[1],
             is_training=bool(model[2]),
             body=Body(tuple(items)),
-            outputs=tuple(outputs),
+            outputs=tuple(outputs.values()),
             unused=tuple(unused),
         )
 
@@ -148,7 +156,7 @@ class _File:
         items: list[Item] = []
         while (line := self._peek()) is not None and line.depth >= depth:
             if line.depth > depth:
-                fail(line.number, f"indented deeper than the line above allows: {line.text[:60]!r}")
+                fail(line.number, f"indented deeper than the line above allows: {shown(line.text)}")
             if line.text.startswith("return ") or (depth == 0 and _is_end(line.text)):
                 break
             self._at += 1
@@ -162,6 +170,8 @@ class _File:
             scope.loops.append(int(loop[1]))
             items = self._items(line.depth + 1, scope)
             scope.close_loop()
+            if int(loop[1]) < 2:
+                fail(line.number, "a loop of less than two passes")
             if not items:
                 fail(line.number, "a loop without a line in it")
             return Loop(passes=int(loop[1]), items=tuple(items))
@@ -180,7 +190,7 @@ class _File:
         same = _SAME.fullmatch(rest)
         rest, _, mode = (same[1] if same else rest).partition(" | ")
         if rest[:1] != "(" or rest[-1:] != ")" or mode not in _MODES:
-            fail(line.number, f"expected 'name: Class(values)', got {line.text[:60]!r}")
+            fail(line.number, f"expected 'name: Class(values)', got {shown(line.text)}")
         arguments = [
             operand
             for one in split(rest[1:-1], line.number)
@@ -218,7 +228,7 @@ _MODES = ("", "training", "eval")
 
 
 def _is_end(text: str) -> bool:
-    return _OUTPUT.fullmatch(text) is not None or _UNUSED.fullmatch(text) is not None
+    return text == END or _OUTPUT.fullmatch(text) is not None or _UNUSED.fullmatch(text) is not None
 
 
 def _operands(body: Body) -> list[Operand]:
@@ -235,7 +245,7 @@ def _op(text: str, number: int, scope: Names, outer: list[Operand] | None) -> Op
     """The op of a line; for that of a leaf module, ``outer`` is filled with what its ``$0``, ``$1`` are."""
     found = _OP.match(text)
     if found is None:
-        fail(number, f"expected 'op(values) -> results', got {text[:60]!r}")
+        fail(number, f"expected 'op(values) -> results', got {shown(text)}")
     rest = text[found.end() :]
     arguments: list[Argument] = []
     if rest[:1] == "(":
@@ -243,9 +253,11 @@ def _op(text: str, number: int, scope: Names, outer: list[Operand] | None) -> Op
         arguments = [scope.argument(one, number) for one in split(rest[1 : end - 1], number)]
         rest = rest[end:]
     elif not found[1]:
-        fail(number, f"expected 'op(values) -> results', got {text[:60]!r}")
+        fail(number, f"expected 'op(values) -> results', got {shown(text)}")
     if outer is None:
         name = scope.name(found[2], number)
+    elif "#" in found[2]:
+        fail(number, f"{shown(found[2])} is no name of an op")
     else:
         name = found[2]
         arguments = [one._replace(operands=_outwards(one.operands, outer)) for one in arguments]
@@ -260,11 +272,11 @@ def _outwards(operands: tuple[Operand, ...], outer: list[Operand]) -> tuple[Oper
     def inside(one: Operand) -> Operand:
         if isinstance(one, Ref) and one.name[0] == "@":
             return one
-        certain = one.certain if isinstance(one, Ref) else True
-        plain = one._replace(certain=True) if isinstance(one, Ref) else one
+        plain = one._replace(certain=True, is_read=True) if isinstance(one, Ref) else one
         if plain not in outer:
             outer.append(plain)
-        return Ref(f"${outer.index(plain)}", 0, (), certain)
+        inner = Ref(f"${outer.index(plain)}")
+        return inner._replace(certain=one.certain, is_read=one.is_read) if isinstance(one, Ref) else inner
 
     return tuple(map(inside, operands))
 
@@ -278,23 +290,23 @@ def _with_tail(op: Op, tail: str, number: int) -> Op:
     pieces = _TAILED.split(tail)
     signs = _TAILED.findall(tail)
     if pieces[0]:
-        fail(number, f"expected ' -> ', ' writes ' or ' | ' after the arguments, got {pieces[0][:60]!r}")
+        fail(number, f"expected ' -> ', ' writes ' or ' | ' after the arguments, got {shown(pieces[0])}")
     for sign, piece in zip(signs, pieces[1:], strict=True):
         if sign == " | ":
             if piece == "opaque":
                 mark = piece
                 continue
             is_buffer = piece.startswith("buffers ")
-            found = _HELD.findall(piece)
+            found = _HELD.findall(piece) if "[" in piece else []
             if " ".join(_as_written(one) for one in found) != piece.removeprefix("buffers "):
-                fail(number, f"expected parameters such as 'weight[64, 3]', got {piece[:60]!r}")
+                fail(number, f"expected parameters such as 'weight[64, 3]', got {shown(piece)}")
             held += [Held(f"@{name}", f"{dtype or '~'}{sizes}", is_buffer) for name, dtype, sizes in found]
         elif piece == "python":
             mark = piece
         else:
             specs = tuple(_SPEC.findall(piece))
             if not specs or ", ".join(specs) != piece:
-                fail(number, f"expected tensors such as 'f32[1, 64]', got {piece[:60]!r}")
+                fail(number, f"expected tensors such as 'f32[1, 64]', got {shown(piece)}")
             results, written = (specs, written) if sign == " -> " else (results, specs)
     plain = Op(name=op.name, kind=op.kind, results=results, written=written)
     dtype = main_dtype(plain)
@@ -321,7 +333,7 @@ def _with_hidden(arguments: tuple[Argument, ...], held: Sequence[Held]) -> tuple
     hidden = [
         Argument(one.name[1:], HOLE, (Ref(one.name),))
         for one in held
-        if one.name not in said and one.name[1:2] != "/"
+        if one.name not in said and one.name[1:2] not in (ROOT, UP)
     ]
     at = next(
         (n for n, one in enumerate(arguments) if one.keyword or not _is_positional(one)), len(arguments)

@@ -28,14 +28,21 @@ def fail(number: int, got: str, what_to_do: str = "") -> NoReturn:
     raise SnapshotError(f"line {number}: {got}.{' ' if what_to_do else ''}{what_to_do}", line=number)
 
 
+def shown(text: str) -> str:
+    """A text in a message."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
 class Names:
     """The names of one body, as its lines give them."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_root: bool = False) -> None:
+        self._is_root = is_root
         self._counts: Counter[str] = Counter()
         self._values: dict[str, int] = {}
         self._above: list[Ref] = []
-        self._passes: dict[str, int] = {}
+        #: How often each loop around a name runs.
+        self._passes: dict[str, tuple[int, ...]] = {}
         #: How often each loop around the line runs.
         self.loops: list[int] = []
         #: Names that lines of the loop read of later ones, with the lines.
@@ -46,6 +53,8 @@ class Names:
     def name(self, written: str, number: int) -> str:
         """The full name of what a line calls ``add`` or ``add#2``."""
         base, mark, count = written.partition("#")
+        if mark and not count.isdigit():
+            fail(number, f"{shown(written)} is no name: after # comes a number")
         self._counts[base] += 1
         found = self._counts[base]
         if mark and count != str(found):
@@ -58,8 +67,7 @@ class Names:
         if item is None:
             return
         count = self._values[item.name] = values_of(item)
-        if len(self.loops) == 1:
-            self._passes[item.name] = self.loops[0]
+        self._passes[item.name] = tuple(self.loops)
         for slot in range(count):
             passed = passed_on(item, slot)
             self._above.append(passed if isinstance(passed, Ref) else Ref(item.name, slot))
@@ -75,7 +83,7 @@ class Names:
         """The one operand that a text is."""
         operands = self.argument(text, number).operands
         if len(operands) != 1:
-            fail(number, f"expected one value, got {text!r}")
+            fail(number, f"expected one value, got {shown(text)}")
         return operands[0]
 
     def argument(self, text: str, number: int) -> Argument:
@@ -97,18 +105,20 @@ class Names:
                 written += token[0]
                 continue
             operands = self._values_of(token, number)
+            carries = 0
             while rest[position : position + 1] == "~":
                 level = len(rest) - position - len(rest[position:].lstrip("~")) - 1
                 then = _TOKEN.match(rest, position + level + 1)
                 if then is None or then.lastgroup not in ("several", "ref") or len(operands) != 1:
-                    fail(number, f"expected a value of the pass before after '~' in {text!r}")
+                    fail(number, f"expected a value of the pass before after '~' in {shown(text)}")
                 position = then.end()
                 after = self._values_of(then, number, is_later=True)
-                if len(after) != 1 or level >= max(len(self.loops), 1):
-                    fail(number, f"no loop around the line carries what is said after '~' in {text!r}")
+                carries += 1
+                if len(after) != 1 or level >= len(self.loops) or carries > len(self.loops):
+                    fail(number, f"no loop around the line carries what is said after '~' in {shown(text)}")
                 operands = [Carried(operands[0], after[0], level)]  # type: ignore[arg-type]
             if re.match(r"\w", rest[position : position + 1]):
-                fail(number, f"a word right after a value in {text!r}")
+                fail(number, f"a word right after a value in {shown(text)}")
             found += operands
             written += ", ".join([HOLE] * len(operands))
         return Argument(name, written, tuple(found))
@@ -123,18 +133,20 @@ class Names:
 
     def _refs(self, token: re.Match[str], number: int, is_later: bool) -> list[Ref]:
         name, slots, passes = token["name"].removeprefix("."), token["slots"], token["passes"]
-        certain = not token["unsure"]
+        certain, is_read = not token["unsure"], not token["unread"]
         if name == "_":
             slot = int(slots or 0) if (slots or "0").isdigit() else len(self._above)
             if slot >= len(self._above) or passes:
                 fail(number, "'_' where no line above has such a result")
-            return [self._above[slot]._replace(certain=certain)]
+            return [self._above[slot]._replace(certain=certain, is_read=is_read)]
         if is_later and self.loops and name not in self._values:
             self._later.append((name, number))
+        elif name[0] == "$" and (self._is_root or not name[1:].isdigit()):
+            fail(number, f"{name}, but there is nothing around {'the model' if self._is_root else 'it'}")
         elif name[0] not in "$@" and name not in self._values:
             what_to_do = "The file was edited, or a line is missing."
             fail(number, f"no line above it is called {name!r}", what_to_do)
-        refs = self._by_slot(Ref(name, 0, (), certain), slots, number)
+        refs = self._by_slot(Ref(name, certain=certain, is_read=is_read), slots, number)
         return [one for ref in refs for one in self._by_pass(ref, passes, number)]
 
     def _by_slot(self, ref: Ref, slots: str | None, number: int) -> list[Ref]:
@@ -155,9 +167,16 @@ class Names:
     def _by_pass(self, ref: Ref, passes: str | None, number: int) -> list[Ref]:
         if not passes:
             return [ref]
-        count = self._passes.get(ref.name, 0)
+        counts = self._passes.get(ref.name, ())
         if passes != ":*" and ".." not in passes:
-            return [ref._replace(passes=tuple(map(int, passes[1:].split(":"))))]
+            chosen = tuple(map(int, passes[1:].split(":")))
+            around = counts[len(counts) - len(chosen) :]
+            if len(around) != len(chosen) or any(
+                not 1 <= n <= c for n, c in zip(chosen, around, strict=True)
+            ):
+                fail(number, f"{ref.name}{passes}, but no loop above runs it so often")
+            return [ref._replace(passes=chosen)]
+        count = counts[0] if len(counts) == 1 else 0
         start, stop = (1, count) if passes == ":*" else map(int, passes[1:].split(".."))
         if not 1 <= start <= stop <= min(count, MAX_RUN):
             fail(number, f"{ref.name}{passes}, but {ref.name} runs {count:,} times in a loop above")
@@ -175,14 +194,17 @@ class Names:
 
 #: Values that one word may stand for; no model has as many.
 MAX_RUN = 1_000_000
-_NAME = r"(?:\.(?=\d)[\w.*/%\#]+|[$@][\w.*/%\#]*|[^\W\d][\w.*/%\#]*|[*/%][\w.*/%\#]*)"
+#: Up to the end where nothing closes them, so that each character is looked at once.
+_TEXT = r'"(?:[^"\\]|\\.)*(?:"|$)'
+_ANGLE = r"<[^>]*(?:>|$)"
+_NAME = r"(?:\.(?=\d)[\w.*/%^\#]+|[$@][\w.*/%^\#]*|[^\W\d][\w.*/%^\#]*|[*/%^][\w.*/%^\#]*)"
 _REF = (
-    rf"(?P<name>{_NAME})(?:\[(?P<slots>\d+(?:\.\.\d+|:\d+)?)\])?"
-    r"(?P<passes>:\*|:\d+\.\.\d+|(?::\d+)+)?(?P<unsure>\?)?"
+    rf"(?P<name>{_NAME})(?:\[(?P<slots>\d{{1,9}}(?:\.\.\d{{1,9}}|:\d{{1,9}})?)\])?"
+    r"(?P<passes>:\*|:\d{1,9}\.\.\d{1,9}|(?::\d{1,9})+)?(?P<unsure>\?)?(?P<unread>!)?"
 )
 _PLAIN_REF = re.sub(r"\?P<\w+>", "?:", _REF)
 _TOKEN = re.compile(
-    rf"""(?P<text>"(?:[^"\\]|\\.)*")|(?P<angle><[^>]*>)|(?P<several>\{{{_PLAIN_REF}(?:,\ {_PLAIN_REF})*\}})"""
+    rf"""(?P<text>{_TEXT})|(?P<angle>{_ANGLE})|(?P<several>\{{{_PLAIN_REF}(?:,\ {_PLAIN_REF})*\}})"""
     rf"""|(?P<number>-?\d[\w.+-]*)|(?P<ref>{_REF})|(?P<other>.)""",
     re.DOTALL | re.VERBOSE,
 )
@@ -203,13 +225,13 @@ def split(text: str, number: int) -> list[str]:
             parts.append(text[start : token.start()])
             start = token.end()
         if depth < 0:
-            fail(number, f"a bracket that nothing opens in {text!r}")
+            fail(number, f"a bracket that nothing opens in {shown(text)}")
     if depth:
-        fail(number, f"a bracket that nothing closes in {text!r}", "The line was cut.")
+        fail(number, f"a bracket that nothing closes in {shown(text)}", "The line was cut.")
     return [*parts, text[start:]] if text else []
 
 
-_PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|<[^>]*>|, |[()\[\]{}]')
+_PIECES = re.compile(rf"{_TEXT}|{_ANGLE}|, |[()\[\]{{}}]")
 
 
 def end_of_arguments(text: str, number: int) -> int:
@@ -220,4 +242,4 @@ def end_of_arguments(text: str, number: int) -> int:
         depth -= token[0] in _CLOSING
         if depth == 0:
             return token.end()
-    fail(number, f"a bracket that nothing closes in {text!r}", "The line was cut.")
+    fail(number, f"a bracket that nothing closes in {shown(text)}", "The line was cut.")

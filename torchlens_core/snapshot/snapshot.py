@@ -55,6 +55,7 @@ def take_snapshot(history: ModelHistory, *, batch: int | None = None) -> Snapsho
     input input -> f32[B, 3]
     linear(_) -> f32[B, 2] | weight[2, 3] bias[2]
     output = _ -> f32[B, 2]
+    end
     """
     if history.error is not None:
         raise ArgumentError(
@@ -70,4 +71,4 @@ def read_snapshot(text: str) -> Snapshot:
 
     Raises `SnapshotError`, whose message begins with the line, for a text that is none.
     """
-    return Snapshot(*parsed(text))
+    return Snapshot(*parsed(text.replace("\r\n", "\n")))

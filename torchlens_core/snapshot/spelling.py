@@ -66,6 +66,8 @@ class Spelled(NamedTuple):
 def spell(node: Node) -> tuple[str, list[Spelled]]:
     """Kind and arguments of an op."""
     kind = _SAME.get(node.info.name, node.info.name)
+    if isinstance(node.info.func, internals.OpOverload | internals.OpOverloadPacket):
+        kind = _namespace(node.info.func) + kind
     found: list[Any] = []
     binding = _binding(node, kind)
     for position, value in enumerate(node.args):
@@ -82,6 +84,13 @@ def spell(node: Node) -> tuple[str, list[Spelled]]:
     return kind, _kept(kind, found, binding.order)
 
 
+@lru_cache(maxsize=4096)
+def _namespace(function: Any) -> str:
+    """``torchvision.`` for an operator of another library than torch."""
+    name = str(internals.schemas(function)[0].name).rpartition("::")[0]
+    return f"{name}." if name not in ("aten", "prim", "prims", "") else ""
+
+
 def _kept(kind: str, found: list[Any], order: Mapping[str, int]) -> list[Spelled]:
     """Arguments in one order, leading tensors by position, without what says nothing or is the default."""
     kept = []
@@ -93,7 +102,7 @@ def _kept(kind: str, found: list[Any], order: Mapping[str, int]) -> list[Spelled
         if is_leading:
             kept.append(Spelled(keyword, path, value, True))
         elif keyword not in _LEFT_OUT and keyword[:1] != "_" and not isinstance(value, torch.device):
-            plain = plain_value(keyword, value)
+            plain = plain_value(keyword, value) if keyword else value
             if default is _NOTHING or not _is_equal(plain, default):
                 kept.append(Spelled(keyword, path, plain))
     at = next((n for n, one in enumerate(kept) if not one.is_leading and one.keyword), len(kept))

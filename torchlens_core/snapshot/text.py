@@ -12,6 +12,7 @@
         ...
       1: BasicBlock(_) = same as 0
     output = fc -> f32[1, 1000]
+    end
 
 One op a line; two blanks a module level. ``_`` is the result of the line above in the same body.
 """
@@ -45,6 +46,8 @@ from torchlens_core.snapshot.outline import (
 FORMAT = 1
 HEADER = "# lens graph"
 INDENT = "  "
+#: The last line, without which a file was cut.
+END = "end"
 #: Runs of operands at least as long are written ``cell:1..200``.
 SHORTEST_RUN = 3
 
@@ -61,6 +64,7 @@ def text_of(outline: Outline, notes: Mapping[str, str]) -> str:
     lines += [
         f"unused {unused.address or 'model'} | {unused.elements:,} params" for unused in outline.unused
     ]
+    lines.append(END)
     return "\n".join(lines) + "\n"
 
 
@@ -93,8 +97,8 @@ class Scope:
 
     def ref(self, ref: Ref) -> str:
         """A value as it is written here."""
-        end = "" if ref.certain else "?"
-        above = self._above.get(ref._replace(certain=True))
+        end = _end(ref)
+        above = self._above.get(ref._replace(certain=True, is_read=True))
         if above is not None:
             return above + end
         name = ref.name
@@ -145,13 +149,17 @@ class Scope:
     def _run(self, first: Operand, length: int) -> str:
         assert isinstance(first, Ref)
         self.used.add(first.name)
-        end, name = "" if first.certain else "?", shown_name(first.name)
+        end, name = _end(first), shown_name(first.name)
         if not first.passes:
             return f"{name}[{first.slot}:{first.slot + length}]{end}"
         start = first.passes[0]
         slot = f"[{first.slot}]" if self._values.get(first.name, 1) != 1 else ""
         is_whole = start == 1 and length == self._passes[first.name]
         return f"{name}{slot}:{'*' if is_whole else f'{start}..{start + length - 1}'}{end}"
+
+
+def _end(ref: Ref) -> str:
+    return ("" if ref.certain else "?") + ("" if ref.is_read else "!")
 
 
 def shown_name(name: str) -> str:

@@ -11,6 +11,7 @@ from numbers import Number
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
+import numpy as np
 import torch
 
 from torchlens_core.nodes import ArgPath, Value
@@ -56,7 +57,9 @@ def worded(value: Any, path: ArgPath, of_tensor: OfTensor) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace(HOLE, r"\u25a1")
+    """In double quotes, as JSON has it; what UTF-8 cannot hold is escaped."""
+    quoted = json.dumps(text, ensure_ascii=False).replace(HOLE, r"\u25a1")
+    return quoted.encode("utf-8", "backslashreplace").decode()
 
 
 def _sequence(value: Any, path: ArgPath, of_tensor: OfTensor) -> str:
@@ -78,6 +81,12 @@ def _other(value: Any, path: ArgPath, of_tensor: OfTensor) -> str:
     if isinstance(value, Mapping):
         items = [f"{_quoted(str(k))}: {worded(v, (*path, k), of_tensor)}" for k, v in value.items()]
         return f"{{{', '.join(items)}}}"
+    if isinstance(value, int | float) and not isinstance(value, bool):  # of a class of their own
+        return repr(int(value) if isinstance(value, int) else float(value))
+    if isinstance(value, str):
+        return worded(str(value), path, of_tensor)
+    if isinstance(value, range | np.ndarray):
+        return worded(list(value) if isinstance(value, range) else value.tolist(), path, of_tensor)
     if isinstance(value, slice) or value is Ellipsis:
         return index(value, path, of_tensor)
     if isinstance(value, torch.layout | torch.memory_format):

@@ -1,0 +1,100 @@
+"""Two ops, or modules that do one op each, compared: what is said of them, and what only follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torchlens_core.diff import attributes, titles
+from torchlens_core.diff.changes import BREAKING, SHAPE
+from torchlens_core.diff.units import Unit
+from torchlens_core.snapshot.outline import Op, spec_parts
+
+
+@dataclass(slots=True)
+class OpDiff:
+    """What differs between two ops."""
+
+    #: ``stride 1 → 2``, ``bias removed``, ``f32[1, 8] → f32[1, 16]``.
+    said: list[str] = field(default_factory=list)
+    effect: str = SHAPE
+    #: What the new op has come in the place of, and what it is, if it is another.
+    replaced: tuple[str, str] | None = None
+    #: ``shape``, ``dtype`` or ``mode``, if something only follows from a change elsewhere.
+    follows: str = ""
+
+    def say(self, text: str, effect: str = SHAPE) -> None:
+        """Add to what is said; the worst effect counts."""
+        self.said.append(text)
+        self.effect = BREAKING if BREAKING in (effect, self.effect) else effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What is known of two graphs as wholes."""
+
+    #: Whether the model went from training to eval or back.
+    has_switched: bool
+    #: Whether some input has other sizes: then those of tensors made from nothing may follow from it.
+    has_new_sizes: bool
+
+
+def compared(old: Unit, new: Unit, inputs: Sequence[tuple[str, str]], context: Context) -> OpDiff:
+    """The diff of two units with an op; ``inputs`` has the specs of what they read, before and after."""
+    assert old.op is not None
+    assert new.op is not None
+    found = OpDiff()
+    steps = attributes.steps_between(inputs)
+    if not inputs and context.has_new_sizes:
+        steps = {("", "")}
+    has_new_dtype = any(spec_parts(a)[0] != spec_parts(b)[0] for a, b in inputs)
+    classes = [unit.call.class_name if unit.call else "" for unit in (old, new)]
+    if old.op.kind != new.op.kind:
+        was, now = (
+            f"{c} {titles.applied(unit)}".strip() for c, unit in zip(classes, (old, new), strict=True)
+        )
+        found.replaced = was, now
+    else:
+        if classes[0] != classes[1]:
+            found.say(f"{classes[0] or 'no module'} → {classes[1] or 'no module'}", BREAKING)
+        _arguments(found, old, new, steps, context)
+    if old.op.mark != new.op.mark:
+        found.say(f"{old.op.mark or 'seen'} → {new.op.mark or 'seen'}", BREAKING)
+    held = attributes.changed_held(old.op.held, new.op.held, steps, has_new_dtype)
+    for text in held.said:
+        found.say(text, BREAKING if held.is_breaking else SHAPE)
+    if held.follows:
+        found.follows = "shape"
+    _results(found, old.op, new.op, bool(steps), has_new_dtype, context)
+    return found
+
+
+def _arguments(found: OpDiff, old: Unit, new: Unit, steps: set[attributes.Step], context: Context) -> None:
+    assert new.op is not None
+    for name, before, after in attributes.changed_texts(old.texts, new.texts):
+        if context.has_switched and name == "training":
+            found.follows = "mode"
+        elif attributes.follows_from(name, before, after, new.op.kind, steps):
+            found.follows = "shape"
+        else:
+            found.say(attributes.said(name, before, after), BREAKING)
+
+
+def _results(
+    found: OpDiff, old: Op, new: Op, has_new_sizes: bool, has_new_dtype: bool, context: Context
+) -> None:
+    """Results that differ: said where they are the cause, or belong to one; else they follow."""
+    if old.specs == new.specs:
+        return
+    if context.has_switched and old.results == new.results:
+        found.follows = "mode"
+    elif len(old.specs) != len(new.specs):
+        found.say(f"{_count(old)} → {len(new.specs)}", BREAKING)
+    elif new.kind in ("input", "constant") or not (has_new_sizes or has_new_dtype or found.replaced):
+        found.say(", ".join(f"{a} → {b}" for a, b in zip(old.specs, new.specs, strict=True) if a != b))
+    elif not found.said:
+        found.follows = "dtype" if has_new_dtype and not has_new_sizes else "shape"
+
+
+def _count(op: Op) -> str:
+    return f"{len(op.specs)} {'result' if len(op.specs) == 1 else 'results'}"

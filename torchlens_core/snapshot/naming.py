@@ -1,0 +1,70 @@
+"""Names in a file: addresses as seen from a module, and without the characters that mean something there."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_STRANGER = re.compile(r"\((\w+)\)")
+_KEY = re.compile(r'\["([^"]*)"\]')
+_WORD = re.compile(r"[^\W\d]\w*")
+_UNSAFE = re.compile(r"[^\w.*]")
+#: One level up, and the model itself.
+UP, ROOT = "^", "/"
+
+
+@lru_cache(maxsize=65536)
+def written_name(name: str) -> str:
+    """A name as it can stand in a file; modules that are not the model's as ``*Name``.
+
+    >>> written_name('batch["ids"]'), written_name("blocks.(ReLU)"), written_name("conv-1"), written_name("a*b")
+    ('batch.ids', 'blocks.*ReLU', 'conv%2d1', 'a%2ab')
+    """
+    name = _STRANGER.sub(r"*\1", _KEY.sub(_key, name.replace("*", "\0")))
+    return _UNSAFE.sub(lambda found: _escaped("*" if found[0] == "\0" else found[0]), name)
+
+
+def _key(found: re.Match[str]) -> str:
+    """A key of a mapping; one that is no word is quoted, so that ``"0"`` is not ``0``, nor ``"a.b"`` ``a``'s ``b``."""
+    key = found[1]
+    return f".{key}" if _WORD.fullmatch(key) else '."' + re.sub(r"[^\w]", lambda one: _escaped(one[0]), key)
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in text.encode("utf-8", "surrogatepass"))
+
+
+@lru_cache(maxsize=65536)
+def relative_name(address: str, module: str) -> str:
+    """An address as seen from a module: in it, beside it, or from the model on.
+
+    Blocks that are alike see what they share alike.
+
+    >>> relative_name("layer1.0.conv1", "layer1.0"), relative_name("layer1.scale", "layer1.0.conv1")
+    ('conv1', '^^scale')
+    >>> relative_name("embedding.weight", "decoder"), relative_name("", "")
+    ('/embedding.weight', '/')
+    """
+    if address and (not module or address.startswith(f"{module}.")):
+        return written_name(address[len(module) + 1 :] if module else address)
+    there, here = address.split("."), module.split(".")
+    shared = 0
+    while shared < min(len(there) - 1, len(here)) and there[shared] == here[shared]:
+        shared += 1
+    if not shared:
+        return ROOT + written_name(address)
+    return UP * (len(here) - shared) + written_name(".".join(there[shared:]))
+
+
+def absolute_name(name: str, module: str) -> str:
+    """The address that a module calls by a name: `relative_name` undone.
+
+    >>> absolute_name("^^scale", "layer1.0.conv1"), absolute_name("/embedding.weight", "decoder")
+    ('layer1.scale', 'embedding.weight')
+    """
+    if name[:1] == ROOT:
+        return name[1:]
+    rest = name.lstrip(UP)
+    parts = module.split(".") if module else []
+    around = parts[: len(parts) - (len(name) - len(rest))]
+    return ".".join([*around, rest] if rest else around)
