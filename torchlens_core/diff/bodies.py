@@ -13,7 +13,7 @@ from torchlens_core.diff.matching import Matching, Side, matched
 from torchlens_core.diff.ops import Context
 from torchlens_core.diff.titles import NEW_INPUT, OLD_INPUT
 from torchlens_core.diff.units import Unit, units_of
-from torchlens_core.snapshot.outline import Body, Call, Operand, refs_of
+from torchlens_core.snapshot.outline import Body, Call, Operand, Ref, refs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,8 @@ class _Bodies:
         order = {id(old): n for n, (old, _) in enumerate(self._matching.moved)}
         for old, new in sorted(self._matching.pairs, key=lambda pair: pair[1].place):
             before = len(self._found.changes)
-            self._pair(old, new)
+            if old not in self._matching.equal or (old.is_body and not _has_equal_body(old, new)):
+                self._pair(old, new)
             if id(old) in order and len(self._found.changes) == before:
                 self._say(
                     "moved", ORDER, new, f"↕ {titles.title(new)} runs elsewhere: {self._beside(old, new)}"
@@ -160,7 +161,10 @@ class _Bodies:
         self._looping(old, new)
         self._mode(old, new)
         if old.op is not None and new.op is not None:
-            self._ops(old, new)
+            if old.nature == new.nature:
+                self._rewired(old, new)
+            else:
+                self._ops(old, new)
         elif old.call is not None and new.call is not None and _is_same_module(old.call, new.call):
             if old.call.class_name != new.call.class_name:
                 text = f"~ {new.name}: {old.call.class_name} → {new.call.class_name}"
@@ -328,6 +332,11 @@ class _Specs:
         return spec
 
 
+def _has_equal_body(old: Unit, new: Unit) -> bool:
+    """Whether a module runs its ops in the same order too."""
+    return old.call is not None and new.call is not None and old.call.body == new.call.body
+
+
 def _is_same_module(old: Call, new: Call) -> bool:
     """Whether a module is the old one, changed, and not another: by its class, or by most of what is in it."""
     if old.class_name == new.class_name:
@@ -337,8 +346,10 @@ def _is_same_module(old: Call, new: Call) -> bool:
     return 2 * shared.total() >= max(len(before), len(after))
 
 
-def _values(operands: Sequence[Operand]) -> list[Operand]:
+def _values(operands: Sequence[Operand]) -> Sequence[Operand]:
     """Operands without parameters and buffers, which are compared by themselves."""
+    if all(isinstance(one, Ref) and one.name[0] != "@" for one in operands):
+        return operands
     return [one for one in operands if any(ref.name[0] != "@" for ref in refs_of(one))]
 
 

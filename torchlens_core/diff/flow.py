@@ -19,48 +19,53 @@ class Flow:
         self._inputs = inputs
         self._known = set(inputs.values())
         self._partner = {old.name: new.name for old, new in matching.pairs}
-        self._removed = {unit.name: unit for unit in matching.removed}
-        self._added = {unit.name: unit for unit in matching.added}
         #: For pairs of modules: which result of the old one is which of the new one.
         self.slots: dict[str, Mapping[int, int]] = {}
         #: Whether loops of the two run as often: else their passes are not compared.
         self.same_passes = all(old.passes == new.passes for old, new in matching.pairs)
 
-    def old_keys(self, ref: Ref) -> tuple[set[Key], bool]:
-        """What a value of the old body is in the new one, and whether something that is gone was seen through."""
-        return self._keys(ref, is_old=True, seen=set())
+        #: What stands behind units that came or went.
+        self._behind_old: dict[str, frozenset[Key]] = {}
+        self._behind_new: dict[str, frozenset[Key]] = {}
+        for units, is_old in ((matching.removed, True), (matching.added, False)):
+            behind = self._behind_old if is_old else self._behind_new
+            for unit in units:  # in order, so that what they read is known; a loop's later lines are not
+                behind[unit.name] = self._behind(unit, is_old)
 
-    def new_keys(self, ref: Ref) -> tuple[set[Key], bool]:
-        """The same for the new body and what has come."""
-        return self._keys(ref, is_old=False, seen=set())
+    def _behind(self, unit: Unit, is_old: bool) -> frozenset[Key]:
+        found: set[Key] = set()
+        for ref in (ref for operand in unit.operands for ref in refs_of(operand) if ref.name[0] != "@"):
+            found |= self._keys(ref, is_old)[0]
+        return frozenset(found)
 
-    def _keys(self, ref: Ref, is_old: bool, seen: set[str]) -> tuple[set[Key], bool]:
+    def _keys(self, ref: Ref, is_old: bool) -> tuple[frozenset[Key], bool]:
+        """What a value is in the new body, and whether something that came or went was seen through."""
         name = ref.name
-        passes = ref.passes if self.same_passes else ()
         if name[0] == "@":
-            return {(name, 0, ())}, False
+            return frozenset({(name, 0, ())}), False
         if name[0] == "$":
-            if is_old:
-                return {(self._inputs.get(name, f"old {name}"), 0, ())}, False
-            return {(name, 0, ())}, name not in self._known
-        gone = (self._removed if is_old else self._added).get(name)
-        if gone is not None:
-            if name in seen:
-                return set(), True
-            seen.add(name)
-            found: set[Key] = set()
-            for operand in gone.operands:
-                for inner in refs_of(operand):
-                    if inner.name[0] != "@":
-                        found |= self._keys(inner, is_old, seen)[0]
-            return found, True
+            known = self._inputs.get(name, f"old {name}") if is_old else name
+            return frozenset({(known, 0, ())}), not is_old and name not in self._known
+        behind = (self._behind_old if is_old else self._behind_new).get(name)
+        if behind is not None:
+            return behind, True
+        passes = ref.passes if self.same_passes else ()
         if not is_old:
-            return {(name, ref.slot, passes)}, False
-        slots = self.slots.get(name, {})
-        return {(self._partner.get(name, name), slots.get(ref.slot, ref.slot), passes)}, False
+            return frozenset({(name, ref.slot, passes)}), False
+        slot = self.slots.get(name, {}).get(ref.slot, ref.slot)
+        return frozenset({(self._partner.get(name, name), slot, passes)}), False
 
     def is_same(self, old: Operand, new: Operand) -> bool:
         """Whether two operands are one value, or would be without what came and went."""
+        if isinstance(old, Ref) and isinstance(new, Ref):  # nearly all are
+            partner = self._partner.get(old.name)
+            if (
+                partner is not None
+                and partner == new.name
+                and old[1:] == new[1:]
+                and old.name not in self.slots
+            ):
+                return True
         if isinstance(old, Carried) and isinstance(new, Carried):
             is_alike = old.level == new.level
             return is_alike and self.is_same(old.first, new.first) and self.is_same(old.then, new.then)
@@ -81,7 +86,7 @@ class Flow:
         found: set[Key] = set()
         through = False
         for ref in refs_of(operand):
-            keys, is_through = self._keys(ref, is_old, set())
+            keys, is_through = self._keys(ref, is_old)
             found |= keys
             through |= is_through
         return found, through

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from torchlens_core.diff.sequence import common_subsequence, increasing
 from torchlens_core.diff.units import Unit, inlined, units_of, upstream
-from torchlens_core.snapshot.outline import Body, Operand
+from torchlens_core.snapshot.outline import Body, Operand, refs_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Side:
     """The units of one body, some of its modules seen through, and what it returns."""
 
@@ -25,6 +26,17 @@ class Side:
     returns: list[Operand]
     #: Modules that are seen through, since their inside stands by itself on the other side.
     opened: tuple[Unit, ...] = ()
+
+    @cached_property
+    def readers(self) -> dict[str, list[str]]:
+        """For each name the names of those that read it."""
+        found: dict[str, list[str]] = {}
+        for unit in self.units:
+            for name in dict.fromkeys(ref.name for one in unit.operands for ref in refs_of(one)):
+                found.setdefault(name, []).append(unit.name)
+        for name in dict.fromkeys(ref.name for one in self.returns for ref in refs_of(one)):
+            found.setdefault(name, []).append("return")
+        return found
 
     @classmethod
     def of(cls, body: Body) -> Side:
@@ -44,6 +56,8 @@ class Matching:
     old: Side
     new: Side
     pairs: list[tuple[Unit, Unit]] = field(default_factory=list)
+    #: Those that are the same in all that is behind them too: there is nothing to compare.
+    equal: set[Unit] = field(default_factory=set)
     #: Those pairs that run in another order.
     moved: list[tuple[Unit, Unit]] = field(default_factory=list)
     removed: list[Unit] = field(default_factory=list)
@@ -105,6 +119,7 @@ class _Aligner:
         self._partner: dict[int, int] = {}
         self._free_new = set(range(len(new.units)))
         self._moved: set[int] = set()
+        self._equal: set[int] = set()
 
     def run(self) -> Matching:
         old, new = self._old.units, self._new.units
@@ -120,6 +135,7 @@ class _Aligner:
             self._old,
             self._new,
             pairs,
+            {old[a] for a in self._equal},
             [(old[a], new[self._partner[a]]) for a in sorted(self._moved)],
             [unit for n, unit in enumerate(old) if n not in self._partner],
             [unit for n, unit in enumerate(new) if n in self._free_new],
@@ -134,7 +150,7 @@ class _Aligner:
         old = upstream(self._old.units, self._inputs)
         new = upstream(self._new.units, {name: name for name in self._inputs.values()})
         before, after = Counter(old), Counter(new)
-        places: dict[str, list[int]] = {}
+        places: dict[int, list[int]] = {}
         for n, value in enumerate(new):
             places.setdefault(value, []).append(n)
         # of several that are the same, nobody can say here which one is gone
@@ -142,6 +158,7 @@ class _Aligner:
         kept = set(increasing(found))
         for a, b in found:
             self._pair(a, b)
+            self._equal.add(a)
         self._moved |= {a for a, b in found if (a, b) not in kept}
 
     def _in_gaps(self, key: Any) -> None:
@@ -154,6 +171,8 @@ class _Aligner:
 
     def _gaps(self) -> list[tuple[list[int], list[int]]]:
         """Free units on both sides between the same two pairs, those that have moved left out."""
+        if not self._free_new or len(self._partner) == len(self._old.units):
+            return []
         anchors = increasing([(a, b) for a, b in sorted(self._partner.items()) if a not in self._moved])
         found = []
         start, begin = 0, 0

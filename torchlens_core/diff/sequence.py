@@ -6,16 +6,16 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
-#: Lists that differ in more places are aligned by the keys that each has once.
+#: Lists that differ in more places between two keys that each has once are not aligned there.
 MAX_DIFFERENCES = 1_500
 
 
 def common_subsequence(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Pairs of positions with equal keys, in order on both sides, as many as there are.
+    """Pairs of positions with equal keys, in order on both sides, nearly as many as there can be.
 
-    E. W. Myers, "An O(ND) difference algorithm and its variations", Algorithmica 1 (1986): time and memory
-    grow with the number of differences. Beyond `MAX_DIFFERENCES` only keys that stand once on each side are
-    aligned, as in Bram Cohen's patience diff, and equal ones between them in order.
+    Keys that stand once on each side come first, as in Bram Cohen's patience diff; between them E. W. Myers,
+    "An O(ND) difference algorithm and its variations", Algorithmica 1 (1986), whose time and memory grow with
+    the number of differences. What differs in more than `MAX_DIFFERENCES` places is not aligned.
 
     >>> common_subsequence("abcd", "axcd")
     [(0, 0), (2, 2), (3, 3)]
@@ -44,11 +44,21 @@ def _inner(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, 
     # what the other side has not at all cannot be matched, and would only count as differences
     left = [n for n, key in enumerate(old) if key in shared]
     right = [n for n, key in enumerate(new) if key in shared]
-    found = _myers([old[n] for n in left], [new[n] for n in right])
+    old, new = [old[n] for n in left], [new[n] for n in right]
+    found: list[tuple[int, int]] = []
+    start, begin = 0, 0
+    for a, b in [*_unique(old, new), (len(old), len(new))]:
+        between = _myers(old[start:a], new[begin:b])
+        found += [(x + start, y + begin) for x, y in between]
+        if a < len(old):
+            found.append((a, b))
+        start, begin = a + 1, b + 1
     return [(left[a], right[b]) for a, b in found]
 
 
 def _myers(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
+    if not old or not new:
+        return []
     furthest = {1: 0}
     trace: list[dict[int, int]] = []
     for distance in range(min(len(old) + len(new), MAX_DIFFERENCES) + 1):
@@ -64,7 +74,7 @@ def _myers(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, 
             furthest[diagonal] = x
             if x >= len(old) and y >= len(new):
                 return _backwards(trace, len(old), len(new))
-    return _unique(old, new)
+    return []
 
 
 def _backwards(trace: Sequence[dict[int, int]], x: int, y: int) -> list[tuple[int, int]]:

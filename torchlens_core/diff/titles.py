@@ -56,13 +56,7 @@ def count_ops(body: Body) -> int:
 def between(unit: Unit, side: Side, marker: str) -> str:
     """``relu → · → conv2``: what a unit reads, and who reads it."""
     behind = names_of(unit.operands, marker)
-    ahead = [
-        other.name
-        for other in side.units
-        if any(ref.name == unit.name for one in other.operands for ref in refs_of(one))
-    ]
-    if any(ref.name == unit.name for one in side.returns for ref in refs_of(one)):
-        ahead.append("return")
+    ahead = side.readers.get(unit.name, [])
     return " → ".join(filter(None, [_some(behind), "·", _some(ahead)]))
 
 

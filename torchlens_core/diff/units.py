@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from torchlens_core.snapshot.outline import (
@@ -23,26 +20,53 @@ from torchlens_core.snapshot.outline import (
 )
 
 
-@dataclass(eq=False, kw_only=True)
 class Unit:
     """One op, or one module call; a module that does one op is both."""
 
-    #: In its body; with the name of a module around it that was seen through, ``stem.conv1``.
-    name: str
-    op: Op | None = None
-    call: Call | None = None
-    operands: tuple[Operand, ...] = ()
-    #: Passes of the loops around it, and which they are.
-    passes: tuple[int, ...] = ()
-    loops: tuple[int, ...] = ()
-    #: Place in the body.
-    place: int = 0
-    #: What names it has in its arguments: ``dim=1, p=0.5``.
-    texts: tuple[tuple[str, str], ...] = field(init=False)
+    __slots__ = (
+        "_exact",
+        "_nature",
+        "_texts",
+        "call",
+        "loops",
+        "name",
+        "op",
+        "operands",
+        "passes",
+        "place",
+    )
 
-    def __post_init__(self) -> None:
-        arguments = self.op.arguments if self.op is not None else ()
-        self.texts = tuple((one.keyword, one.text) for one in arguments)
+    def __init__(
+        self,
+        name: str,
+        op: Op | None,
+        call: Call | None,
+        operands: tuple[Operand, ...],
+        passes: tuple[int, ...],
+        loops: tuple[int, ...],
+        place: int = 0,
+    ) -> None:
+        #: In its body; with the name of a module around it that was seen through, ``stem.conv1``.
+        self.name = name
+        self.op = op
+        self.call = call
+        self.operands = operands
+        #: Passes of the loops around it, and which they are.
+        self.passes = passes
+        self.loops = loops
+        #: Place in the body.
+        self.place = place
+        self._texts: tuple[tuple[str, str], ...] | None = None
+        self._exact: Any = None
+        self._nature: Fingerprint | None = None
+
+    @property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """Keywords and texts of the arguments: ``dim=1``, ``p=0.5``."""
+        if self._texts is None:
+            arguments = self.op.arguments if self.op is not None else ()
+            self._texts = tuple([(one.keyword, one.text) for one in arguments])
+        return self._texts
 
     @property
     def title(self) -> str:
@@ -54,22 +78,42 @@ class Unit:
         """Whether it is a module with more than one op in it."""
         return self.op is None
 
-    @cached_property
+    @property
     def exact(self) -> Any:
         """What it is, sizes and inputs left out: modules by their name."""
-        if self.call is not None:
-            return self.name
+        if self._exact is None:
+            self._exact = self.name if self.call is not None else self._exact_op()
+        return self._exact
+
+    def _exact_op(self) -> Any:
         assert self.op is not None
         if self.op.kind == "input":
             return self.op.kind, self.name
-        return self.op.kind, self.texts, tuple(held.name for held in self.op.held), self.loops != ()
+        return self.op.kind, self.texts, tuple([held.name for held in self.op.held]), self.loops != ()
 
-    @cached_property
+    @property
     def loose(self) -> Any:
         """The same without arguments; a module has no such key."""
         return (self.op.kind, self.op.mark) if self.call is None and self.op is not None else self
 
-    @cached_property
+    @property
+    def nature(self) -> Fingerprint:
+        """A fingerprint of what it is, its inputs left out."""
+        if self._nature is None:
+            self._nature = hash(self._own())
+        return self._nature
+
+    def _own(self) -> Any:
+        op, call = self.op, self.call
+        outer = None
+        if call is not None:
+            outer = self.title, call.class_name, call.mode, None if op is not None else digest(call.body)
+        if op is None:
+            return outer
+        name = self.name if op.kind == "input" else ""
+        return outer, op.kind, name, self.texts, op.results, op.written, op.held, op.mark
+
+    @property
     def content(self) -> Any:
         """What a module is, whatever its name; None for ops."""
         if self.call is None:
@@ -108,14 +152,14 @@ def _walk(items: Sequence[Item], passes: tuple[int, ...], loops: tuple[int, ...]
         if isinstance(item, Loop):
             yield from _walk(item.items, (*passes, item.passes), (*loops, n))
         elif isinstance(item, Op):
-            yield Unit(name=item.name, op=item, operands=item.operands, passes=passes, loops=loops)
+            yield Unit(item.name, item, None, item.operands, passes, loops)
         else:
             op = item.body.items[0] if is_leaf(item) else None
             if isinstance(op, Op):
                 operands = tuple(substituted(one, item.arguments) for one in op.operands)
-                yield Unit(name=item.name, op=op, call=item, operands=operands, passes=passes, loops=loops)
+                yield Unit(item.name, op, item, operands, passes, loops)
             else:
-                yield Unit(name=item.name, call=item, operands=item.arguments, passes=passes, loops=loops)
+                yield Unit(item.name, None, item, item.arguments, passes, loops)
 
 
 def substituted(operand: Operand, arguments: Sequence[Operand]) -> Operand:
@@ -173,15 +217,7 @@ def inlined(
 
 
 def _moved(unit: Unit, name: str, operands: tuple[Operand, ...]) -> Unit:
-    return Unit(
-        name=name,
-        op=unit.op,
-        call=unit.call,
-        operands=operands,
-        passes=unit.passes,
-        loops=unit.loops,
-        place=unit.place,
-    )
+    return Unit(name, unit.op, unit.call, operands, unit.passes, unit.loops, unit.place)
 
 
 def _prefixed(operand: Operand, prefix: str) -> Operand:
@@ -219,62 +255,52 @@ def body_specs(body: Body) -> tuple[str | int, ...]:
 
 # -- what a body computes, whatever the order ------------------------------------------------------
 
-_digests: dict[int, tuple[Body, str]] = {}
+#: A fingerprint: Python's own hash, since it is never kept.
+Fingerprint = int
+_digests: dict[int, tuple[Body, Fingerprint]] = {}
 
 
-def digest(body: Body) -> str:
+def digest(body: Body) -> Fingerprint:
     """A fingerprint of what a body computes: ops that do not depend on each other may run in any order."""
     known = _digests.get(id(body))
     if known is not None and known[0] is body:
         return known[1]
-    hashes = upstream(units_of(body), {})
-    names = {unit.name: value for unit, value in zip(units_of(body), hashes, strict=True)}
-    returns = [_operand_key(one, names, {}) for one in body.returns]
-    found = _hashed(sorted(hashes), returns)
+    units = units_of(body)
+    values = upstream(units, {})
+    names = {unit.name: value for unit, value in zip(units, values, strict=True)}
+    found = hash((tuple(sorted(values)), tuple(_operand_key(one, names, {}) for one in body.returns)))
     if len(_digests) > MAX_KEPT:
         _digests.clear()
     _digests[id(body)] = body, found
     return found
 
 
-def upstream(units: Sequence[Unit], inputs: Mapping[str, str]) -> list[str]:
+def upstream(units: Sequence[Unit], inputs: Mapping[str, str]) -> list[Fingerprint]:
     """For each unit a fingerprint of it and of all that it depends on in its body.
 
     ``inputs`` says what ``$`` names are called, so that two bodies that number them apart agree.
     """
-    names: dict[str, str] = {}
-    hashes = []
+    names: dict[str, Fingerprint] = {}
+    found = []
     for unit in units:
-        key = _own_key(unit)
-        operands = [_operand_key(one, names, inputs) for one in unit.operands]
-        names[unit.name] = value = _hashed(key, operands, unit.passes)
-        hashes.append(value)
-    return hashes
+        operands = tuple([_operand_key(one, names, inputs) for one in unit.operands])
+        names[unit.name] = value = hash((unit.nature, operands, unit.passes))
+        found.append(value)
+    return found
 
 
-def _own_key(unit: Unit) -> Any:
-    op, call = unit.op, unit.call
-    outer = (
-        None
-        if call is None
-        else (unit.title, call.class_name, call.mode, None if op else digest(call.body))
+def _operand_key(operand: Operand, names: Mapping[str, Fingerprint], inputs: Mapping[str, str]) -> Any:
+    if isinstance(operand, Ref):
+        name = operand.name
+        known = names.get(name)
+        return (inputs.get(name, name) if known is None else known, *operand[1:])
+    if isinstance(operand, Several):
+        return tuple([_operand_key(ref, names, inputs) for ref in operand.refs])
+    # what comes from the pass before has no fingerprint yet: its name, without its number, must do
+    first = _operand_key(operand.first, names, inputs)
+    return (
+        "carried",
+        operand.level,
+        first,
+        tuple(ref.name.partition("#")[0] for ref in refs_of(operand.then)),
     )
-    inner = None if op is None else (op.kind, unit.texts, op.results, op.written, op.held, op.mark)
-    return outer, inner, unit.name if op is not None and op.kind == "input" else ""
-
-
-def _operand_key(operand: Operand, names: Mapping[str, str], inputs: Mapping[str, str]) -> Any:
-    if isinstance(operand, Carried):
-        # what comes from the pass before has no fingerprint yet: its name, without its number, must do
-        first = _operand_key(operand.first, names, inputs)
-        return (
-            "carried",
-            operand.level,
-            first,
-            [ref.name.partition("#")[0] for ref in refs_of(operand.then)],
-        )
-    return [(names.get(ref.name) or inputs.get(ref.name, ref.name), *ref[1:]) for ref in refs_of(operand)]
-
-
-def _hashed(*parts: Any) -> str:
-    return hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()

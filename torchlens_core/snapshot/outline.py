@@ -224,21 +224,23 @@ def default_returns(items: tuple[Item, ...]) -> tuple[Operand, ...]:
 
 def is_leaf(call: Call) -> bool:
     """Whether a module does one op and nothing else: then both are one line."""
-    body = call.body
-    if (
-        len(body.items) != 1
-        or not isinstance(body.items[0], Op)
-        or body.returns != default_returns(body.items)
-    ):
+    if len(call.body.items) != 1 or not isinstance(call.body.items[0], Op):
         return False
-    op, given = body.items[0], call.arguments
-    names = dict.fromkeys(ref.name for one in op.operands for ref in refs_of(one) if ref.name[:1] == "$")
-    return (
-        all(isinstance(one, Ref) for one in op.operands)
-        and op.name == op.kind
-        and len(set(given)) == len(given)
-        and list(names) == [f"${n}" for n in range(len(given))]
-    )
+    given = call.arguments
+    return _inputs_of_leaf(call.body) == len(given) and (len(given) < 2 or len(set(given)) == len(given))
+
+
+@lru_cache(maxsize=65536)
+def _inputs_of_leaf(body: Body) -> int:
+    """How many values from outside the one op of a body reads; -1 if it cannot share a line with its module."""
+    op = body.items[0]
+    if not isinstance(op, Op) or op.name != op.kind or body.returns != default_returns(body.items):
+        return -1
+    operands = op.operands
+    if not all(isinstance(one, Ref) for one in operands):
+        return -1
+    names = dict.fromkeys(ref.name for one in operands for ref in refs_of(one) if ref.name[:1] == "$")
+    return len(names) if list(names) == [f"${n}" for n in range(len(names))] else -1
 
 
 _SPEC = re.compile(r"(\w+)\[(.*?)\](.*)", re.DOTALL)
