@@ -68,8 +68,11 @@ def _size(parameter: Any) -> tuple[int, int]:
 
 
 def forward_parameters(model: nn.Module) -> list[str]:
-    """Names of the parameters of ``forward``, as far as they can be known."""
+    """Names of what ``forward`` takes by position, ``*args`` among them, as far as they can be known."""
     try:
-        return list(inspect.signature(model.forward).parameters)
+        found = inspect.signature(model.forward).parameters.values()
     except (TypeError, ValueError):
         return []
+    kinds = inspect.Parameter
+    named = [one for one in found if one.kind not in (kinds.VAR_KEYWORD, kinds.KEYWORD_ONLY)]
+    return [f"*{one.name}" if one.kind is kinds.VAR_POSITIONAL else one.name for one in named]

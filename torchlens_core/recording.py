@@ -39,7 +39,7 @@ class Recording:
     stacks: Mapping[Chain, Sequence[tuple[CodeType, int]]]
     #: The same for the call of this package, with what is outside it.
     outer_stack: Sequence[tuple[CodeType, int]]
-    #: Names of the parameters of the model's ``forward``.
+    #: Names of what the model's ``forward`` takes by position, ``*args`` last.
     forward_parameters: Sequence[str]
     random_seed: int | None
     generator: GeneratorState | None

@@ -94,7 +94,8 @@ class _Bodies:
             before = len(self._found.changes)
             if old not in self._matching.equal or (old.is_body and not _has_equal_body(old, new)):
                 self._pair(old, new)
-            if id(old) in order and len(self._found.changes) == before:
+            is_said = len(self._found.changes) > before or self._goes_with(old, new)
+            if id(old) in order and not is_said:
                 self._say(
                     "moved", ORDER, new, f"↕ {titles.title(new)} runs elsewhere: {self._beside(old, new)}"
                 )
@@ -148,6 +149,13 @@ class _Bodies:
         self._say(
             kind, BREAKING, unit, f"{sign} {titles.title(unit)}   {where}" + (f"   {spec}" if spec else "")
         )
+
+    def _goes_with(self, old: Unit, new: Unit) -> bool:
+        """Whether a unit only went with the one before it."""
+        if not old.place or not new.place:
+            return False
+        before, after = self._matching.old.units[old.place - 1], self._matching.new.units[new.place - 1]
+        return self._flow.are_partners(before.name, after.name)
 
     def _beside(self, old: Unit, new: Unit) -> str:
         before = self._matching.old.units[old.place - 1].name if old.place else "nothing"
@@ -204,11 +212,14 @@ class _Bodies:
         self._say("passes", BREAKING, new, f"~ passes of the loop over {shown}: {times[0]} → {times[1]}")
 
     def _mode(self, old: Unit, new: Unit) -> None:
-        if old.call is not None and new.call is not None and old.call.mode != new.call.mode:
-            was, now = (
-                f"{unit.call.mode or 'as the module around it'}" for unit in (old, new) if unit.call
-            )
-            self._say("mode", BREAKING, new, f"~ {new.name} switched: {was} → {now}")
+        if old.call is None or new.call is None or old.call.mode == new.call.mode:
+            return
+        modes = old.call.mode, new.call.mode
+        if "" in modes and self._comparison.context.has_switched:
+            return  # the model has changed, the module has not
+        other = {"training": "eval", "eval": "training"}
+        was, now = modes[0] or other[modes[1]], modes[1] or other[modes[0]]
+        self._say("mode", BREAKING, new, f"~ {new.name} switched: {was} → {now}")
 
     def _modules(self, old: Unit, new: Unit) -> None:
         assert old.call is not None
@@ -301,10 +312,15 @@ class _Bodies:
 
 
 def _rewiring(number: int, old: Operand, new: Operand) -> str:
-    before, after = [all(ref.certain for ref in refs_of(one)) for one in (old, new)]
     name = titles.operand_name(new, NEW_INPUT)
-    if before != after:
-        return f"input {number}, {name}, is {'certain now' if after else 'no longer certain'}"
+    certain = [all(ref.certain for ref in refs_of(one)) for one in (old, new)]
+    read = [all(ref.is_read for ref in refs_of(one)) for one in (old, new)]
+    if certain[0] != certain[1]:
+        return f"input {number}, {name}, is {'certain now' if certain[1] else 'no longer certain'}"
+    if read[0] != read[1]:
+        return (
+            f"input {number}, {name}, is {'read now' if read[1] else 'overwritten now, and no longer read'}"
+        )
     return f"input {number} is {name}, not {titles.operand_name(old, OLD_INPUT)}"
 
 

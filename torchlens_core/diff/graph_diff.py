@@ -157,6 +157,7 @@ class _Graphs:
     def __init__(self, old: Outline, new: Outline) -> None:
         self._old, self._new = old, new
         self._changes: list[Change] = []
+        self._said: set[Change] = set()
         self._following: dict[str, tuple[int, str]] = {}
 
     def diff(self) -> GraphDiff:
@@ -207,9 +208,10 @@ class _Graphs:
         """The changes of a pair of bodies where they stand, then those inside."""
         for one in found.changes:
             text = titles.resolved(one.text, lambda n: _given(old, n), lambda n: _given(new, n))
-            self._changes.append(
-                Change(kind=one.kind, effect=one.effect, address=address, name=one.name, text=text)
-            )
+            change = Change(kind=one.kind, effect=one.effect, address=address, name=one.name, text=text)
+            if change not in self._said:  # a module that is called twice
+                self._said.add(change)
+                self._changes.append(change)
         for what, name in found.following:
             count, first = self._following.get(what, (0, _join(address, name)))
             self._following[what] = count + 1, first

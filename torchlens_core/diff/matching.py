@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from torchlens_core.diff.sequence import common_subsequence, increasing
-from torchlens_core.diff.units import Unit, inlined, units_of, upstream
+from torchlens_core.diff.units import Unit, downstream, inlined, units_of, upstream
 from torchlens_core.snapshot.outline import Body, Operand, refs_of
 
 
@@ -146,20 +146,40 @@ class _Aligner:
         self._free_new.discard(b)
 
     def _by_upstream(self) -> None:
-        """Units with the same ops behind them, all the way up."""
+        """Units with the same ops behind them, all the way up; twins by what reads them."""
         old = upstream(self._old.units, self._inputs)
         new = upstream(self._new.units, {name: name for name in self._inputs.values()})
-        before, after = Counter(old), Counter(new)
-        places: dict[int, list[int]] = {}
-        for n, value in enumerate(new):
-            places.setdefault(value, []).append(n)
-        # of several that are the same, nobody can say here which one is gone
-        found = [(a, places[value].pop(0)) for a, value in enumerate(old) if before[value] == after[value]]
+        found = self._same(old, new)
+        twins = [
+            {unit.name for unit, one in zip(side.units, values, strict=True) if counts[one] > 1}
+            for side, values, counts in ((self._old, old, Counter(old)), (self._new, new, Counter(new)))
+        ]
+        if twins[0] or twins[1]:
+            left = downstream(self._old.units, self._old.returns, self._inputs)
+            right = downstream(self._new.units, self._new.returns, {})
+            first = self._same(list(zip(old, left, strict=True)), list(zip(new, right, strict=True)))
+            done, taken = {a for a, _ in first}, {b for _, b in first}
+            rest = [(a, value) for a, value in enumerate(old) if a not in done]
+            free = [(b, value) for b, value in enumerate(new) if b not in taken]
+            others = self._same([value for _, value in rest], [value for _, value in free])
+            found = sorted([*first, *((rest[a][0], free[b][0]) for a, b in others)])
         kept = set(increasing(found))
         for a, b in found:
             self._pair(a, b)
-            self._equal.add(a)
+            if not any(ref.name in twins[0] for one in self._old.units[a].operands for ref in refs_of(one)):
+                self._equal.add(a)
         self._moved |= {a for a, b in found if (a, b) not in kept}
+
+    def _same(self, old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
+        """Positions with the same value, those of one value in order, if there are as many on both sides.
+
+        Of several that are the same, nobody can say here which one is gone.
+        """
+        before, after = Counter(old), Counter(new)
+        places: dict[Hashable, list[int]] = {}
+        for n in range(len(new) - 1, -1, -1):
+            places.setdefault(new[n], []).append(n)
+        return [(a, places[value].pop()) for a, value in enumerate(old) if before[value] == after[value]]
 
     def _in_gaps(self, key: Any) -> None:
         """Pair the free units between two pairs in order, as far as their keys are the same."""

@@ -172,9 +172,14 @@ def substituted(operand: Operand, arguments: Sequence[Operand]) -> Operand:
     if operand.name[0] != "$" or int(operand.name[1:]) >= len(arguments):
         return operand
     given = arguments[int(operand.name[1:])]
-    if operand.certain or isinstance(given, Carried):
+    if (operand.certain and operand.is_read) or isinstance(given, Carried):
         return given
-    return _several([ref._replace(certain=False) for ref in refs_of(given)])
+    return _several(
+        [
+            ref._replace(certain=ref.certain and operand.certain, is_read=ref.is_read and operand.is_read)
+            for ref in refs_of(given)
+        ]
+    )
 
 
 def _several(operands: Sequence[Operand]) -> Ref | Several:
@@ -287,6 +292,24 @@ def upstream(units: Sequence[Unit], inputs: Mapping[str, str]) -> list[Fingerpri
         names[unit.name] = value = hash((unit.nature, operands, unit.passes))
         found.append(value)
     return found
+
+
+def downstream(
+    units: Sequence[Unit], returns: Sequence[Operand], inputs: Mapping[str, str]
+) -> list[Fingerprint]:
+    """For each unit a fingerprint of it and of all that depends on it in its body."""
+    readers: dict[str, list[Any]] = {}
+    for n, operand in enumerate(returns):
+        for ref in refs_of(operand):
+            readers.setdefault(ref.name, []).append((n, *ref[1:]))
+    found = []
+    for unit in reversed(units):
+        value = hash((unit.nature, unit.passes, tuple(sorted(map(hash, readers.get(unit.name, ()))))))
+        found.append(value)
+        for n, operand in enumerate(unit.operands):
+            for ref in refs_of(operand):
+                readers.setdefault(ref.name, []).append((value, n, *ref[1:]))
+    return found[::-1]
 
 
 def _operand_key(operand: Operand, names: Mapping[str, Fingerprint], inputs: Mapping[str, str]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -48,6 +49,7 @@ class _Builder:
         #: Equal bodies are one object.
         self._bodies: dict[Body, Body] = {}
         self._specs: dict[Any, str] = {}
+        self._symbols: dict[str, str] = {}
         #: Of parameters and buffers; those that are not the model's are numbered.
         self._addresses: dict[int, str] = {}
         for node in self._nodes:
@@ -166,6 +168,8 @@ class _Builder:
                 text = f"[{wording.index(value, path, of_tensor)}]"
             else:
                 text = wording.worded(value, path, of_tensor)
+            if self._symbols and "<" in text:
+                text = _ANGLE.sub(lambda found: self._renumbered(found[0]), text)
             if self._batch is not None and keyword in _LED_BY_BATCH and text.startswith(f"({self._batch},"):
                 text = f"({BATCH}{text[1 + len(str(self._batch)) :]}"
             if text == HOLE and operands == [draft.Ref(f"@{keyword}")]:
@@ -203,15 +207,31 @@ class _Builder:
         """``x`` for the first argument of ``forward(self, x)``."""
         path, names = node.path, self._recording.forward_parameters
         first: Any = path[0][1] if path else INPUT
-        if isinstance(first, int) and first < len(names):
-            first = names[first]
+        if isinstance(first, int) and names:
+            last = len(names) - 1
+            if names[min(first, last)][0] == "*":
+                first = f"{names[last][1:]}.{first - last}"
+            elif first <= last:
+                first = names[first]
         return written_name(structure.show(str(first), path[1:]))
+
+    def _renumbered(self, size: Any) -> Any:
+        """A size; symbols, which torch numbers on from pass to pass, by their first appearance."""
+        if type(size) is int:
+            return size
+
+        def renamed(found: re.Match[str]) -> str:
+            letters = found[1]
+            count = sum(name.startswith(letters) for name in self._symbols)
+            return self._symbols.setdefault(found[0], f"{letters}{count}")
+
+        return _SYMBOL.sub(renamed, str(size))
 
     def _spec(self, value: Value) -> str:
         key = (value.dtype, tuple(value.shape))
         found = self._specs.get(key)
         if found is None:
-            spec = value.spec
+            spec = replace(value.spec, shape=tuple(map(self._renumbered, value.shape)))
             if self._batch is not None and spec.shape[:1] == (self._batch,):
                 spec = replace(spec, shape=(BATCH, *spec.shape[1:]))
             found = self._specs[key] = str(spec)
@@ -243,4 +263,6 @@ def _unused(recording: Recording) -> Iterator[Unused]:
 
 #: How a batch size that has been named is written, and the arguments whose first number may be one.
 BATCH = "B"
+_SYMBOL = re.compile(r"\b([a-z]+)(\d+)\b")
+_ANGLE = re.compile(r"<[^<>]*>")
 _LED_BY_BATCH = words("repeats shape size sizes")

@@ -170,6 +170,8 @@ class Names:
         counts = self._passes.get(ref.name, ())
         if passes != ":*" and ".." not in passes:
             chosen = tuple(map(int, passes[1:].split(":")))
+            if ref.name not in self._values:  # on a later line of the loop
+                return [ref._replace(passes=chosen)]
             around = counts[len(counts) - len(chosen) :]
             if len(around) != len(chosen) or any(
                 not 1 <= n <= c for n, c in zip(chosen, around, strict=True)

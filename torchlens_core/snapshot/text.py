@@ -76,7 +76,11 @@ class Scope:
         self._outer = outer
         self._values = {item.name: values_of(item) for item in flat(items)}
         self._passes = {
-            item.name: loop.passes for loop in items if isinstance(loop, Loop) for item in flat((loop,))
+            item.name: loop.passes
+            for loop in items
+            if isinstance(loop, Loop)
+            for item in loop.items
+            if not isinstance(item, Loop)
         }
         self._above: dict[Ref, str] = {}
         #: Names that were written, where ``_`` would not do.
@@ -154,7 +158,7 @@ class Scope:
             return f"{name}[{first.slot}:{first.slot + length}]{end}"
         start = first.passes[0]
         slot = f"[{first.slot}]" if self._values.get(first.name, 1) != 1 else ""
-        is_whole = start == 1 and length == self._passes[first.name]
+        is_whole = start == 1 and length == self._passes.get(first.name)
         return f"{name}{slot}:{'*' if is_whole else f'{start}..{start + length - 1}'}{end}"
 
 
