@@ -19,6 +19,7 @@ SIZES = words(
     "end length normalized_shape output_size repeats shape size sizes split_size split_size_or_sections steps"
 )
 _ONLY_HOLES = re.compile(rf"[\[\]{{}}(), {HOLE}]*")
+_SPEC = re.compile(r"[a-z]\w*\[[^\]]*\]")
 _NUMBERS = re.compile(r"(?<![\w.])-?\d+(?![\w.])")
 #: What names of parameters begin with that are not the module's own.
 _AWAY = f"@{ROOT}{UP}"
@@ -46,6 +47,11 @@ def changed_texts(old: Texts, new: Texts) -> list[tuple[str, str | None, str | N
 def _keyed(texts: Texts) -> dict[str, str]:
     plain = [(keyword, text) for keyword, text in texts if not _ONLY_HOLES.fullmatch(text)]
     return {f"{keyword}@{'' if keyword else n}": text for n, (keyword, text) in enumerate(plain)}
+
+
+def are_specs(old: str | None, new: str | None) -> bool:
+    """Whether an argument is, before and after, a tensor of which only the shape is read."""
+    return all(text is not None and _SPEC.fullmatch(text) for text in (old, new))
 
 
 def follows_from(name: str, old: str | None, new: str | None, kind: str, steps: set[Step]) -> bool:

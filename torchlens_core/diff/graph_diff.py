@@ -15,7 +15,7 @@ from torchlens_core.diff.ops import Context
 from torchlens_core.diff.units import units_of
 from torchlens_core.history import ModelHistory
 from torchlens_core.snapshot import Snapshot, take_snapshot
-from torchlens_core.snapshot.naming import absolute_name
+from torchlens_core.snapshot.naming import absolute_name, readable_name
 from torchlens_core.snapshot.outline import Body, Outline, Output, refs_of, spec_parts
 
 #: Places of one hunk that are named, and lines of a hunk that are shown, unless all is asked for.
@@ -208,12 +208,18 @@ class _Graphs:
         """The changes of a pair of bodies where they stand, then those inside."""
         for one in found.changes:
             text = titles.resolved(one.text, lambda n: _given(old, n), lambda n: _given(new, n))
-            change = Change(kind=one.kind, effect=one.effect, address=address, name=one.name, text=text)
+            change = Change(
+                kind=one.kind,
+                effect=one.effect,
+                address=readable_name(address),
+                name=readable_name(one.name),
+                text=readable_name(text),
+            )
             if change not in self._said:  # a module that is called twice
                 self._said.add(change)
                 self._changes.append(change)
         for what, name in found.following:
-            count, first = self._following.get(what, (0, _join(address, name)))
+            count, first = self._following.get(what, (0, readable_name(_join(address, name))))
             self._following[what] = count + 1, first
         for before, after, inner in found.inner:
             given = [

@@ -74,6 +74,11 @@ def _arguments(found: OpDiff, old: Unit, new: Unit, steps: set[attributes.Step],
     for name, before, after in attributes.changed_texts(old.texts, new.texts):
         if context.has_switched and name == "training":
             found.follows = "mode"
+        elif attributes.are_specs(before, after):  # of a tensor of which only the shape is read
+            if steps or context.has_new_sizes:
+                found.follows = "shape"
+            else:
+                found.say(f"{before} → {after}")
         elif attributes.follows_from(name, before, after, new.op.kind, steps):
             found.follows = "shape"
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from urllib.parse import unquote
 
 _STRANGER = re.compile(r"\((\w+)\)")
 _KEY = re.compile(r'\["([^"]*)"\]')
@@ -32,6 +33,15 @@ def _key(found: re.Match[str]) -> str:
 
 def _escaped(text: str) -> str:
     return "".join(f"%{byte:02x}" for byte in text.encode("utf-8", "surrogatepass"))
+
+
+def readable_name(text: str) -> str:
+    """A name, or a text with names, as people know them.
+
+    >>> readable_name("block1%2d0.conv")
+    'block1-0.conv'
+    """
+    return unquote(text) if "%" in text else text
 
 
 @lru_cache(maxsize=65536)

@@ -29,7 +29,7 @@ from torchlens_core.snapshot.outline import (
     flat,
     refs_of,
 )
-from torchlens_core.snapshot.reading import Names, end_of_arguments, fail, shown, split
+from torchlens_core.snapshot.reading import MAX_RUN, Names, end_of_arguments, fail, shown, split
 from torchlens_core.snapshot.text import END, FORMAT, HEADER, INDENT, main_dtype
 
 
@@ -102,7 +102,7 @@ _CALL = re.compile(r"([^\s(]+): ([\w.*%]+)( ?)(.*)", re.DOTALL)
 _SAME = re.compile(r"(.*) = same as (\S+)")
 _TAILED = re.compile(r" -> | writes | \| ")
 _HELD = re.compile(r"([\w.*/%^]+)(?::(\w+))?(\[[^\]]*\])")
-_SPEC = re.compile(r"\w+\[[^\]]*\]")
+_SPEC = re.compile(r"(\w+\[[^\]]*\])(?: x(\d{1,7}))?")
 
 
 class _File:
@@ -132,7 +132,9 @@ class _File:
             address = "" if found[1] == "model" else found[1]
             unused.append(Unused(address, int(found[2].replace(",", ""))))
         line = self._next(f"'{END}'")
-        if line.text != END or line.depth or self._peek() is not None:
+        if line.text == END and not line.depth and (rest := self._peek()) is not None:
+            fail(rest.number, f"nothing may stand after '{END}', got {shown(rest.text)}")
+        if line.text != END or line.depth:
             fail(line.number, f"expected an output, got {shown(line.text)}")
         return Outline(
             model=model[1],
@@ -304,8 +306,10 @@ def _with_tail(op: Op, tail: str, number: int) -> Op:
         elif piece == "python":
             mark = piece
         else:
-            specs = tuple(_SPEC.findall(piece))
-            if not specs or ", ".join(specs) != piece:
+            runs = [(found[1], int(found[2] or 1)) for found in _SPEC.finditer(piece)]
+            specs = tuple(spec for spec, count in runs for _ in range(count))
+            said = ", ".join(found[0] for found in _SPEC.finditer(piece))
+            if not specs or said != piece or len(specs) > MAX_RUN:
                 fail(number, f"expected tensors such as 'f32[1, 64]', got {shown(piece)}")
             results, written = (specs, written) if sign == " -> " else (results, specs)
     plain = Op(name=op.name, kind=op.kind, results=results, written=written)

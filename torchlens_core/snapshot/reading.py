@@ -53,12 +53,12 @@ class Names:
     def name(self, written: str, number: int) -> str:
         """The full name of what a line calls ``add`` or ``add#2``."""
         base, mark, count = written.partition("#")
-        if mark and not count.isdigit():
+        if mark and not _NUMBER.fullmatch(count):
             fail(number, f"{shown(written)} is no name: after # comes a number")
         self._counts[base] += 1
         found = self._counts[base]
         if mark and count != str(found):
-            fail(number, f"{written} is number {found} of that name in its body", "Number it so.")
+            fail(number, f"{shown(written)} is number {found} of that name in its body", "Number it so.")
         return base if found == 1 and base not in SYMBOLS else f"{base}#{found}"
 
     def step(self, item: Op | Call | None) -> None:
@@ -135,14 +135,17 @@ class Names:
         name, slots, passes = token["name"].removeprefix("."), token["slots"], token["passes"]
         certain, is_read = not token["unsure"], not token["unread"]
         if name == "_":
-            slot = int(slots or 0) if (slots or "0").isdigit() else len(self._above)
+            slot = int(slots or 0) if _NUMBER.fullmatch(slots or "0") else len(self._above)
             if slot >= len(self._above) or passes:
                 fail(number, "'_' where no line above has such a result")
             return [self._above[slot]._replace(certain=certain, is_read=is_read)]
         if is_later and self.loops and name not in self._values:
             self._later.append((name, number))
-        elif name[0] == "$" and (self._is_root or not name[1:].isdigit()):
-            fail(number, f"{name}, but there is nothing around {'the model' if self._is_root else 'it'}")
+        elif name[0] == "$" and (self._is_root or not _NUMBER.fullmatch(name[1:])):
+            fail(
+                number,
+                f"{shown(name)}, but there is nothing around {'the model' if self._is_root else 'it'}",
+            )
         elif name[0] not in "$@" and name not in self._values:
             what_to_do = "The file was edited, or a line is missing."
             fail(number, f"no line above it is called {name!r}", what_to_do)
@@ -194,6 +197,7 @@ class Names:
             self._later.clear()
 
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 #: Values that one word may stand for; no model has as many.
 MAX_RUN = 1_000_000
 #: Up to the end where nothing closes them, so that each character is looked at once.

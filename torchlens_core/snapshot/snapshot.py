@@ -10,6 +10,7 @@ import torch
 
 from torchlens_core.errors import ArgumentError
 from torchlens_core.snapshot.build import outline_of
+from torchlens_core.snapshot.naming import readable_name
 from torchlens_core.snapshot.outline import Outline, calls_of
 from torchlens_core.snapshot.parse import parsed
 from torchlens_core.snapshot.text import text_of
@@ -35,7 +36,7 @@ class Snapshot:
 
     def addresses(self) -> list[str]:
         """Addresses of the modules called, in order; the model's own, which is empty, left out."""
-        return list(dict.fromkeys(address for address, _ in calls_of(self.outline.body)))
+        return list(dict.fromkeys(readable_name(address) for address, _ in calls_of(self.outline.body)))
 
 
 def take_snapshot(history: ModelHistory, *, batch: int | None = None) -> Snapshot:

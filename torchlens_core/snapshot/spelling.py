@@ -97,8 +97,11 @@ def _kept(kind: str, found: list[Any], order: Mapping[str, int]) -> list[Spelled
     is_leading = True
     if found and kind in _FROM_DATA and not isinstance(found[0][3], Value):
         found = found[1:]
-    for keyword, default, path, value in found:
-        is_leading = is_leading and _has_tensors(value) and isinstance(path[0], int)
+    if order:  # as in the signature, whether given by position or by name
+        found = sorted(found, key=lambda one: order.get(one[0], len(order)))
+    for place, (keyword, default, path, value) in enumerate(found):
+        is_next = order.get(keyword) == place if order else isinstance(path[0], int)
+        is_leading = is_leading and is_next and _has_tensors(value)
         if is_leading:
             kept.append(Spelled(keyword, path, value, True))
         elif keyword not in _LEFT_OUT and keyword[:1] != "_" and not isinstance(value, torch.device):

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from torchlens_core.snapshot.outline import (
     HOLE,
@@ -255,13 +256,21 @@ def _op(op: Op, scope: Scope, name: str) -> str:
     else:
         line = name + given
     if op.results or op.mark == "python":
-        line += f" -> {', '.join(op.results) or op.mark}"
+        line += f" -> {_specs(op.results) or op.mark}"
     if op.written:
-        line += f" writes {', '.join(op.written)}"
+        line += f" writes {_specs(op.written)}"
     for title, is_buffer in (("", False), ("buffers ", True)):
         held = [_held(one, op) for one in op.held if one.is_buffer is is_buffer]
         line += f" | {title}{' '.join(held)}" if held else ""
     return line + (" | opaque" if op.mark == "opaque" else "")
+
+
+def _specs(specs: Sequence[str]) -> str:
+    """Specs, runs of equal ones as one: ``f32[1, 8] x12``."""
+    runs = [(spec, len(list(same))) for spec, same in groupby(specs)]
+    return ", ".join(
+        f"{spec} x{count}" if count >= SHORTEST_RUN else ", ".join([spec] * count) for spec, count in runs
+    )
 
 
 def hidden_arguments(op: Op) -> set[int]:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from numbers import Number
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
@@ -85,6 +84,8 @@ def _other(value: Any, path: ArgPath, of_tensor: OfTensor) -> str:
         return repr(int(value) if isinstance(value, int) else float(value))
     if isinstance(value, str):
         return worded(str(value), path, of_tensor)
+    if isinstance(value, np.generic):
+        return worded(value.item(), path, of_tensor)
     if isinstance(value, range | np.ndarray):
         return worded(list(value) if isinstance(value, range) else value.tolist(), path, of_tensor)
     if isinstance(value, slice) or value is Ellipsis:
@@ -95,8 +96,6 @@ def _other(value: Any, path: ArgPath, of_tensor: OfTensor) -> str:
         return f"<{type(value).__name__}.{value.name}>"
     if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
         return f"<{value}>"
-    if isinstance(value, Number) and hasattr(value, "item"):  # numpy's
-        return worded(value.item(), path, of_tensor)
     if isinstance(value, FunctionType | BuiltinFunctionType | type):
         return f"<{_ANGLES.sub('', value.__qualname__)}>"
     return f"<{type(value).__name__}>"
