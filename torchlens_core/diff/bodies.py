@@ -89,16 +89,19 @@ class _Bodies:
         self._opened()
         for unit in self._matching.removed:
             self._came_or_went(unit, self._matching.old, "removed", "-", OLD_INPUT, self._old_specs)
-        order = {id(old): n for n, (old, _) in enumerate(self._matching.moved)}
+        moved = {old for old, _ in self._matching.moved}
+        elsewhere: list[list[tuple[Unit, Unit]]] = []
         for old, new in sorted(self._matching.pairs, key=lambda pair: pair[1].place):
             before = len(self._found.changes)
             if old not in self._matching.equal or (old.is_body and not _has_equal_body(old, new)):
                 self._pair(old, new)
-            is_said = len(self._found.changes) > before or self._goes_with(old, new)
-            if id(old) in order and not is_said:
-                self._say(
-                    "moved", ORDER, new, f"↕ {titles.title(new)} runs elsewhere: {self._beside(old, new)}"
-                )
+            if old in moved and len(self._found.changes) == before:
+                if elsewhere and self._goes_with(old, new, elsewhere[-1][-1]):
+                    elsewhere[-1].append((old, new))
+                else:
+                    elsewhere.append([(old, new)])
+        for group in elsewhere:
+            self._moved(group)
         for unit in self._matching.added:
             self._came_or_went(unit, self._matching.new, "added", "+", NEW_INPUT, self._new_specs)
         self._returns()
@@ -150,17 +153,22 @@ class _Bodies:
             kind, BREAKING, unit, f"{sign} {titles.title(unit)}   {where}" + (f"   {spec}" if spec else "")
         )
 
-    def _goes_with(self, old: Unit, new: Unit) -> bool:
-        """Whether a unit only went with the one before it."""
-        if not old.place or not new.place:
-            return False
-        before, after = self._matching.old.units[old.place - 1], self._matching.new.units[new.place - 1]
-        return self._flow.are_partners(before.name, after.name)
+    def _goes_with(self, old: Unit, new: Unit, before: tuple[Unit, Unit]) -> bool:
+        """Whether a unit only went with the pair before it."""
+        return (old.place, new.place) == (before[0].place + 1, before[1].place + 1)
 
-    def _beside(self, old: Unit, new: Unit) -> str:
-        before = self._matching.old.units[old.place - 1].name if old.place else "nothing"
-        after = self._matching.new.units[new.place - 1].name if new.place else "nothing"
-        return f"after {before} before, after {after} now"
+    def _moved(self, group: Sequence[tuple[Unit, Unit]]) -> None:
+        """Units that run elsewhere, all the names as they were before."""
+        old, new = group[0]
+        names = [titles.title(unit) for unit, _ in group]
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        was = self._matching.old.units[old.place - 1].name if old.place else "the inputs"
+        now = "the inputs"
+        if new.place:
+            after = self._matching.new.units[new.place - 1]
+            now = next((a.name for a, b in self._matching.pairs if b is after), after.name)
+        text = f"↕ {shown} {'runs' if len(names) == 1 else 'run'} after {now}, not after {was}"
+        self._say("moved", ORDER, new, text)
 
     # -- pairs -------------------------------------------------------------------------------------
 

@@ -32,10 +32,6 @@ class Flow:
             for unit in units:  # in order, so that what they read is known; a loop's later lines are not
                 behind[unit.name] = self._behind(unit, is_old)
 
-    def are_partners(self, old: str, new: str) -> bool:
-        """Whether one unit is the other."""
-        return self._partner.get(old) == new
-
     def _behind(self, unit: Unit, is_old: bool) -> frozenset[Key]:
         found: set[Key] = set()
         for ref in (ref for operand in unit.operands for ref in refs_of(operand) if ref.name[0] != "@"):
