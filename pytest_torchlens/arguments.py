@@ -1,4 +1,4 @@
-"""The arguments of the marker: which values each takes, and what is said of others."""
+"""The arguments of the markers: which values each takes, and what is said of others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 #: Those of a validation; options and ini values are named after them.
 VALIDATION = ("checks", "rtol", "atol", "grad", "seed")
+#: Those of a snapshot.
+SNAPSHOT = ("ignore", "batch")
 #: Those of a model class.
 MODEL = ("inputs", "init")
 
@@ -54,6 +56,17 @@ def fault_in_checks(checks: Any) -> str | None:
     return f"names {found}. The checks are {', '.join(map(repr, CHECKS))}."
 
 
+def ignored(value: Any) -> tuple[str, ...]:
+    """What ``ignore=`` names, one by one, in a fixed order if it has none itself.
+
+    >>> ignored("order"), ignored(["shape", "layer4.*"])
+    (('order',), ('shape', 'layer4.*'))
+    """
+    if isinstance(value, str):
+        return (value,)
+    return tuple(sorted(value) if isinstance(value, set | frozenset) else value)
+
+
 def is_shape(value: Any) -> bool:
     """Whether a value can be the shape of a tensor.
 
@@ -92,6 +105,11 @@ def _are_arguments(value: Any) -> bool:
     return value is None or isinstance(value, tuple | list)
 
 
+def _are_changes(value: Any) -> bool:
+    is_list = isinstance(value, list | tuple | set | frozenset)
+    return all(isinstance(one, str) and one for one in (value if is_list else [value]))
+
+
 _TOLERANCE = _Values(words="a finite number, 0 or more", holds=_is_tolerance)
 _VALUES = {
     "rtol": _TOLERANCE,
@@ -100,6 +118,14 @@ _VALUES = {
         words="True, False or None", holds=lambda value: value is None or isinstance(value, bool)
     ),
     "seed": _Values(words="an int of 64 bits, or None", holds=_is_seed),
+    "ignore": _Values(
+        words="'breaking', 'shape', 'order', patterns of addresses of modules such as 'layer4.*', or a list of them",
+        holds=_are_changes,
+    ),
+    "batch": _Values(
+        words="an int, 1 or more, or None",
+        holds=lambda value: value is None or (_is_int(value) and value >= 1),
+    ),
     "inputs": _Values(
         words="a shape such as (1, 3, 32, 32), a list of shapes, or a callable that returns the arguments",
         holds=_are_inputs,

@@ -28,7 +28,7 @@ def log_model(item: ModelItem, settings: Settings) -> None:
 
     The generators are seeded before the model is built, with 0 if no seed is given, and put back afterwards.
     """
-    seed = settings.arguments.get("random_seed")
+    seed = (settings.validation or {}).get("random_seed")
     with _seeded(0 if seed is None else seed):
         model = _built(item.model_class, settings.init)
         given, source = _inputs(item, model, settings.inputs)

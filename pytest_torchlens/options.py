@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,21 @@ class _Option:
     read: Callable[[str], Any]
     #: What may be written, in words.
     expected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshots:
+    """What the command line and the ini file say of snapshots, but for where they lie."""
+
+    #: What is written: ``"all"``, ``"new"``, or nothing if it is None. It has no twin in the ini file on purpose:
+    #: where that wrote, no run would ever fail.
+    update: str | None
+    #: Whether files that no test uses are removed; no twin either.
+    prune: bool
+    #: Whether another order of independent ops fails.
+    strict: bool
+    #: Whether a failure shows every change in full.
+    details: bool
 
 
 _ANSWERS = {"yes": True, "no": False, "auto": None}
@@ -60,6 +76,11 @@ _VALIDATION = {
     ),
 }
 
+_FLAGS = {
+    "strict": "fail where snapshots differ in the order of independent ops alone",
+    "details": "show every change of a graph in full",
+}
+
 
 def add(parser: pytest.Parser) -> None:
     """Declare all options."""
@@ -71,6 +92,7 @@ def add(parser: pytest.Parser) -> None:
         help="draw every forward pass that a test logs into DIR, with an index.html",
     )
     parser.addini("lens_gallery", "the directory of --lens-gallery", default="")
+    _add_snapshots(group, parser)
     for name, option in _VALIDATION.items():
         group.addoption(f"--lens-{name}", metavar=option.metavar, default=None, help=option.help)
         twin = f"lens_{name}", f"the value of --lens-{name}"
@@ -80,12 +102,62 @@ def add(parser: pytest.Parser) -> None:
             parser.addini(*twin, type="string")
 
 
+def _add_snapshots(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
+    update = "lens_update"
+    # argparse knows an option that is spelled out before it looks for "=", and so takes no test file for a value
+    for spellings, value, text in (
+        (
+            ("--lens-update", "--lens-update=all"),
+            "all",
+            "write the snapshots of graphs that are missing or have changed; for want of it nothing is ever written, "
+            "so it has no twin in the ini file",
+        ),
+        (("--lens-update=new",), "new", "write those that are missing, and leave the others"),
+    ):
+        group.addoption(*spellings, dest=update, action="store_const", const=value, default=None, help=text)
+    group.addoption(
+        "--lens-prune",
+        action="store_true",
+        help="remove snapshots that no test uses, after a run of all tests; no ini value does",
+    )
+    group.addoption(
+        "--lens-snapshot-dir",
+        metavar="DIR",
+        default=None,
+        help="keep snapshots in DIR, in folders named after those of the tests, and not beside the tests",
+    )
+    parser.addini("lens_snapshot_dir", "the directory of --lens-snapshot-dir", default="")
+    for name, text in _FLAGS.items():
+        group.addoption(f"--lens-{name}", action="store_true", default=None, help=text)
+        parser.addini(f"lens_{name}", f"the value of --lens-{name}", type="bool", default=False)
+
+
+def snapshots(config: pytest.Config) -> Snapshots:
+    """What is done with snapshots."""
+    strict, details = (
+        bool(config.getoption(f"lens_{name}") or config.getini(f"lens_{name}"))
+        for name in ("strict", "details")
+    )
+    update, prune = config.getoption("lens_update"), config.getoption("lens_prune")
+    return Snapshots(update=update, prune=prune, strict=strict, details=details)
+
+
+def snapshot_dir(config: pytest.Config) -> Path | None:
+    """Where all snapshots lie; None if they lie beside the tests. Ini values are relative to the ini file."""
+    directory = _directory(config, "lens_snapshot_dir")
+    return Path(os.path.normpath(directory)) if directory is not None else None
+
+
 def gallery_dir(config: pytest.Config) -> Path | None:
     """Where pictures go; None if none are wanted. Ini values are relative to the ini file."""
-    given: str | None = config.getoption("lens_gallery")
+    return _directory(config, "lens_gallery")
+
+
+def _directory(config: pytest.Config, name: str) -> Path | None:
+    given: str | None = config.getoption(name)
     if given:
         return config.invocation_params.dir / given
-    ini = str(config.getini("lens_gallery"))
+    ini = str(config.getini(name))
     if not ini:
         return None
     return (config.inipath.parent if config.inipath else config.rootpath) / ini
@@ -135,6 +207,11 @@ def check(config: pytest.Config) -> None:
     directory = gallery_dir(config)
     if directory is not None:
         _check_directory(directory)
+    kept = snapshot_dir(config)
+    if kept is not None and kept.exists() and not kept.is_dir():
+        raise pytest.UsageError(
+            f"--lens-snapshot-dir={kept}: there is a file of that name. Name a directory."
+        )
 
 
 def _check_directory(directory: Path) -> None:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_torchlens import hookspecs, markers, options, terminal, tracebacks
+from pytest_torchlens import gathering, hookspecs, markers, options, terminal, tracebacks
+from pytest_torchlens.gathering import GATHERED, Gathered, Gatherer
 from pytest_torchlens.items import ModelItem
 from pytest_torchlens.records import ATTRIBUTE, records_of, take_records
 
 if TYPE_CHECKING:
     from pytest_torchlens.fixtures import Lens
+    from pytest_torchlens.snapshots.fixture import LensSnapshot
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,11 +32,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", markers.DESCRIPTION)
+    for description in markers.DESCRIPTIONS:
+        config.addinivalue_line("markers", description)
     if not _is_worker(config):
         options.check(config)
-    summary = config.stash[terminal.SUMMARY] = terminal.Summary()
-    config.pluginmanager.register(_Collector(summary), "torchlens-collector")
+    gathered = config.stash[GATHERED] = Gathered()
+    config.pluginmanager.register(Gatherer(gathered), "torchlens-gatherer")
 
 
 def pytest_pycollect_makeitem(
@@ -70,6 +73,24 @@ def lens() -> Lens:
     return Lens()
 
 
+@pytest.fixture
+def lens_snapshot(request: pytest.FixtureRequest) -> LensSnapshot:
+    """``lens_snapshot.check(history)`` compares a graph with the snapshot beside the test."""
+    from pytest_torchlens.snapshots.fixture import LensSnapshot
+
+    return LensSnapshot(request.node)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    if op != "==" or not all(
+        str(type(one).__module__).startswith("torchlens_core.") for one in (left, right)
+    ):
+        return None
+    from pytest_torchlens.snapshots.assertion import explained
+
+    return explained(left, right)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     with _observed(item):  # fixtures log for their test
@@ -80,10 +101,11 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     with _observed(item):
         result = yield
-    if markers.settings_of(item) is not None:
+    settings = markers.settings_of(item)
+    if settings is not None:
         from pytest_torchlens.session import check
 
-        check(records_of(item))
+        check(item, settings)
     return result
 
 
@@ -136,29 +158,39 @@ def _outcome(report: pytest.TestReport) -> str:
     return report.outcome
 
 
-class _Collector:
-    """Gathers what tests have logged, from workers too."""
-
-    def __init__(self, summary: terminal.Summary) -> None:
-        self._summary = summary
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        terminal.add(self._summary, report)
-
-
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
+    gathered = config.stash[GATHERED]
+    has_leftovers = bool(gathered.snapshots) or options.snapshots(config).prune
+    if has_leftovers:
+        gathering.note_collected(session, gathered)
+    if _is_worker(config):
+        gathering.send(config, gathered)
+    elif _runs_tests(config):
+        _write_page(config, gathered)
+        leftovers = _leftovers(session, exitstatus, gathered) if has_leftovers else terminal.Leftovers()
+        config.stash[terminal.SUMMARY] = terminal.Summary(gathered.passes, gathered.snapshots, leftovers)
+
+
+def _write_page(config: pytest.Config, gathered: Gathered) -> None:
     directory = options.gallery_dir(config)
-    if directory and _runs_tests(config) and not _is_worker(config):
+    if directory:
         from pytest_torchlens.gallery.page import write_page
 
-        write_page(directory, config.stash[terminal.SUMMARY].passes)
+        write_page(directory, gathered.passes)
+
+
+def _leftovers(session: pytest.Session, exitstatus: int, gathered: Gathered) -> terminal.Leftovers:
+    from pytest_torchlens.snapshots.obsolete import find
+
+    return find(session, exitstatus, gathered)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    gallery = options.gallery_dir(config) if _runs_tests(config) else None
-    lines = terminal.lines_of(config.stash[terminal.SUMMARY], gallery)
+    if terminal.SUMMARY not in config.stash:
+        return
+    lines = terminal.lines_of(config.stash[terminal.SUMMARY], options.gallery_dir(config))
     if lines:
         terminalreporter.write_sep("=", "torchlens")
         for line in lines:

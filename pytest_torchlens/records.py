@@ -1,18 +1,19 @@
-"""What a test has logged: its passes with their reports, kept until its teardown, then as plain data."""
+"""What a test has done: its passes with their reports, its snapshots; kept until its teardown, then as plain data."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 if TYPE_CHECKING:
     from torchlens_core import ModelHistory, ValidationReport
+    from torchlens_core.snapshot import Snapshot
 
 #: The attribute of a teardown's report that carries the data; xdist sends it from workers to the controller.
 #: No user property, since those end up in JUnit files.
-ATTRIBUTE = "lens_passes"
+ATTRIBUTE = "lens_records"
 
 
 @dataclass
@@ -29,6 +30,8 @@ class LoggedPass:
     #: The picture's file name in the gallery, or the reason why there is none.
     picture: str | None = None
     trouble: str | None = None
+    #: None if it is not compared with a file.
+    snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True)
@@ -47,31 +50,64 @@ class PassData:
     trouble: str | None
 
 
+#: What came of a check: nothing to fail for, another graph, no file, a file that cannot be used; or a file that
+#: was written anew or over another.
+Result = Literal["same", "changed", "missing", "unusable", "written", "updated"]
+
+
+@dataclass(frozen=True)
+class SnapshotData:
+    """One check of a graph against its snapshot, as plain data."""
+
+    #: The name of the check in its test, its number if it has none, empty for the first of those.
+    name: str
+    #: Path of the snapshot, from where pytest was called if it lies beneath that.
+    file: str
+    result: Result
+    #: Whether independent ops ran in another order, which did not fail.
+    is_reordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """What came of one run of a test, as plain data."""
+
+    outcome: str
+    passes: tuple[PassData, ...] = ()
+    snapshots: tuple[SnapshotData, ...] = ()
+
+
 @dataclass
 class Records:
-    """All passes of one run of a test."""
+    """All that one run of a test has done."""
 
     test: str
     passes: list[LoggedPass] = field(default_factory=list)
     outcome: str = "unknown"
+    snapshots: list[SnapshotData] = field(default_factory=list)
 
-    def as_data(self) -> list[dict[str, Any]]:
-        """Every pass as plain data."""
-        return [
-            asdict(
-                PassData(
-                    test=self.test,
-                    model=one.model,
-                    ops=one.ops,
-                    parameters=one.parameters,
-                    outcome=self.outcome,
-                    valid=None if one.report is None else bool(one.report),
-                    picture=one.picture,
-                    trouble=one.trouble,
-                )
-            )
-            for one in self.passes
-        ]
+    def as_data(self) -> dict[str, Any]:
+        """The fields of `RunData`, which can be sent between processes."""
+        passes = tuple(self._pass_data(one) for one in self.passes)
+        return asdict(RunData(self.outcome, passes, tuple(self.snapshots)))
+
+    def _pass_data(self, one: LoggedPass) -> PassData:
+        return PassData(
+            test=self.test,
+            model=one.model,
+            ops=one.ops,
+            parameters=one.parameters,
+            outcome=self.outcome,
+            valid=None if one.report is None else bool(one.report),
+            picture=one.picture,
+            trouble=one.trouble,
+        )
+
+
+def from_data(data: dict[str, Any]) -> RunData:
+    """The reverse of `Records.as_data`."""
+    passes = tuple(PassData(**one) for one in data["passes"])
+    return RunData(data["outcome"], passes, tuple(SnapshotData(**one) for one in data["snapshots"]))
 
 
 _RECORDS = pytest.StashKey[Records]()

@@ -13,6 +13,7 @@ from torch import nn
 from pytest_torchlens.gallery.draw import draw_records
 from pytest_torchlens.gallery.page import write_page
 from pytest_torchlens.records import LoggedPass, Records
+from pytest_torchlens.snapshots import assertion, obsolete
 from torchlens_core import log_forward_pass, validate_model_activations
 
 NETS = Path(__file__).with_name("nets.py")
@@ -27,6 +28,8 @@ def _imported(tmp_path_factory, pytestconfig):
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     report = validate_model_activations(model, torch.rand(2, 2))
     one = LoggedPass("Net", 1, 1, report, log_forward_pass(model, torch.rand(2, 2)))
+    assert assertion.explained(1, 2) is None
+    assert obsolete.Leftovers()
     draw_records(Records("test", [one]), tmp_path_factory.mktemp("out"))
     write_page(tmp_path_factory.mktemp("page"), [])
 

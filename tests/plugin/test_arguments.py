@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_torchlens.arguments import MODEL, VALIDATION, fault, is_shape
+from pytest_torchlens.arguments import MODEL, SNAPSHOT, VALIDATION, fault, ignored, is_shape
 from torchlens_core.validate import CHECKS
 
 ALL = list(CHECKS)
@@ -18,6 +18,11 @@ SEED = "Expected an int of 64 bits, or None."
 INPUTS = (
     "Expected a shape such as (1, 3, 32, 32), a list of shapes, or a callable that returns the arguments."
 )
+IGNORE = (
+    "Expected 'breaking', 'shape', 'order', patterns of addresses of modules such as 'layer4.*', "
+    "or a list of them."
+)
+BATCH = "Expected an int, 1 or more, or None."
 INIT = "Expected a dict of named arguments, or a tuple or list of positional ones."
 
 
@@ -34,6 +39,8 @@ INIT = "Expected a dict of named arguments, or a tuple or list of positional one
             [None, (2, 3), [2], (0,), torch.Size([2]), [(2,), (3, 4)], ((2,),), [()], list, lambda: 3],
         ),
         ("init", [None, (), [], (1, "a"), {}, {"width": 3}]),
+        ("ignore", [(), [], "order", ["shape", "layer4.*"], ("a",), {"a"}, frozenset("a")]),
+        ("batch", [None, 1, 64]),
     ],
 )
 def test_good_values(name, values):
@@ -72,6 +79,13 @@ def test_good_values(name, values):
         ("inputs", [(2,), 3], f"has inputs=[(2,), 3]. {INPUTS}"),
         ("inputs", {"x": (2,)}, f"has inputs={{'x': (2,)}}. {INPUTS}"),
         ("inputs", torch.zeros(2), f"has inputs=tensor([0., 0.]). {INPUTS}"),
+        ("ignore", None, f"has ignore=None. {IGNORE}"),
+        ("ignore", "", f"has ignore=''. {IGNORE}"),
+        ("ignore", ["order", 3], f"has ignore=['order', 3]. {IGNORE}"),
+        ("ignore", [["order"]], f"has ignore=[['order']]. {IGNORE}"),
+        ("batch", 0, f"has batch=0. {BATCH}"),
+        ("batch", True, f"has batch=True. {BATCH}"),
+        ("batch", "2", f"has batch='2'. {BATCH}"),
         ("init", 3, f"has init=3. {INIT}"),
         ("init", "ab", f"has init='ab'. {INIT}"),
         ("init", {3: 4}, f"has init={{3: 4}}. {INIT}"),
@@ -88,7 +102,21 @@ def test_a_large_value_is_told_in_one_line():
 
 
 def test_each_argument_refuses_something():
-    assert [name for name in (*VALIDATION, *MODEL) if fault(name, object()) is None] == []
+    assert [name for name in (*VALIDATION, *SNAPSHOT, *MODEL) if fault(name, object()) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ((), ()),
+        ("order", ("order",)),
+        (["b", "a"], ("b", "a")),
+        (("b", "a"), ("b", "a")),
+        ({"b", "a"}, ("a", "b")),
+    ],
+)
+def test_what_is_ignored(value, expected):
+    assert ignored(value) == expected
 
 
 @pytest.mark.parametrize(

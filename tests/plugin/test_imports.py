@@ -33,6 +33,7 @@ def test_the_check_sees_what_is_imported():
         ("", ["--collect-only"], []),
         ("def test_sum(): assert 1 + 1 == 2", [], []),
         ("import numpy\ndef test_sum(): assert 1 + 1 == 2", ["--collect-only"], ["numpy"]),
+        ("def test_sum(): assert [1] == [1]\ndef test_wrong(): assert [1] == [2]", ["--lens-update"], []),
     ],
 )
 def test_a_project_that_does_not_use_it(pytester, source, options, imported):
@@ -42,3 +43,16 @@ def test_a_project_that_does_not_use_it(pytester, source, options, imported):
     result.stdout.fnmatch_lines(["plugins:*torchlens-*"])
     (line,) = [line for line in result.outlines if line.startswith("heavy:")]
     assert line.split()[1:] == imported
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "is_imported"), [(["--lens-update"], 2, False), ([], 2, False), ([], 3, True)]
+)
+def test_snapshots_need_deepdiff_only_where_they_differ(run, pytester, options, size, is_imported):
+    source = "def test_graph(lens, lens_snapshot): lens_snapshot.check(lens(Doubled(), torch.ones({})))"
+    pytester.makeconftest(f"def pytest_unconfigure():\n    {TELL}")
+    if not options:
+        run(source.format(2), "--lens-update", fresh=True)
+    result = run(source.format(size), *options, fresh=True)
+    (line,) = [line for line in result.outlines if line.startswith("heavy:")]
+    assert ("deepdiff" in line) is is_imported

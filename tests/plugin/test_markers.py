@@ -31,7 +31,7 @@ def test_another_marker(pytester):
 
 
 def test_without_arguments(pytester):
-    assert settings(pytester, "@pytest.mark.lens_validate").arguments == {}
+    assert settings(pytester, "@pytest.mark.lens_validate").validation == {}
 
 
 def test_all_arguments(pytester):
@@ -39,7 +39,7 @@ def test_all_arguments(pytester):
         pytester,
         "@pytest.mark.lens_validate(checks=['replay'], rtol=1e-3, atol=1e-4, grad=False, seed=3)",
     )
-    assert found.arguments == {
+    assert found.validation == {
         "checks": ["replay"],
         "rtol": 1e-3,
         "atol": 1e-4,
@@ -49,7 +49,7 @@ def test_all_arguments(pytester):
 
 
 def test_a_check_by_name_alone(pytester):
-    assert settings(pytester, "@pytest.mark.lens_validate(checks='replay')").arguments == {
+    assert settings(pytester, "@pytest.mark.lens_validate(checks='replay')").validation == {
         "checks": "replay"
     }
 
@@ -146,13 +146,13 @@ def test_arguments_of_models_around_tests(run, source):
 def test_the_marker_wins_for_each_argument(pytester):
     pytester.makeini("[pytest]\nlens_rtol = 1\nlens_atol = 2\nlens_seed = 3\nlens_grad = yes")
     found = settings(pytester, "@pytest.mark.lens_validate(rtol=0.5, grad=None)", "--lens-atol=4")
-    assert found.arguments == {"rtol": 0.5, "atol": 4.0, "grad": None, "random_seed": 3}
+    assert found.validation == {"rtol": 0.5, "atol": 4.0, "grad": None, "random_seed": 3}
 
 
 @pytest.mark.parametrize(("arguments", "checks"), [("checks=None", None), ("", ["replay"])])
 def test_none_in_the_marker_is_all_checks(pytester, arguments, checks):
     found = settings(pytester, f"@pytest.mark.lens_validate({arguments})", "--lens-checks=replay")
-    assert found.arguments == {"checks": checks}
+    assert found.validation == {"checks": checks}
 
 
 def test_options_mark_nothing(pytester):
@@ -172,7 +172,7 @@ def test_arguments_of_a_model_class(pytester):
     item = pytester.collect_by_name(module, "Net")
     assert isinstance(item, ModelItem)
     found = settings_of(item)
-    assert found.arguments == {"rtol": 1, "atol": 4.0}
+    assert found.validation == {"rtol": 1, "atol": 4.0}
     assert (found.inputs, found.init) == ((2,), {"inplace": True})
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_torchlens.arguments import VALIDATION
-from pytest_torchlens.options import gallery_dir, validation
+from pytest_torchlens.options import Snapshots, gallery_dir, snapshot_dir, snapshots, validation
 from torchlens_core.validate import CHECKS
 
 LOG = "def test_relu(lens): lens(Doubled(), torch.ones(2))"
@@ -76,6 +76,98 @@ def test_a_directory_that_can_be_written_to_is_left_as_it_was(run, pytester):
     run(LOG, "--lens-gallery=out").assert_outcomes(passed=1)
     assert sorted(path.suffix for path in out.iterdir()) == [".html", ".svg", ".txt"]
     assert (out / "own.txt").read_text() == "own"
+
+
+# -- snapshots ---------------------------------------------------------------------------------------
+
+NOTHING = {"update": None, "prune": False, "strict": False, "details": False}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], {}),
+        (["--lens-update"], {"update": "all"}),
+        (["--lens-update=all"], {"update": "all"}),
+        (["--lens-update=new"], {"update": "new"}),
+        (["--lens-update", "test_it.py"], {"update": "all"}),
+        (["--lens-prune"], {"prune": True}),
+        (["--lens-strict"], {"strict": True}),
+        (["--lens-details"], {"details": True}),
+        (["-o", "lens_strict=yes", "-o", "lens_details=1"], {"strict": True, "details": True}),
+        (["-o", "lens_strict=no"], {}),
+    ],
+)
+def test_what_is_said_of_snapshots(pytester, options, said):
+    config = pytester.parseconfig(*options)
+    assert snapshots(config) == Snapshots(**{**NOTHING, **said})
+    assert [arg for arg in config.args if arg == "test_it.py"] == options[1:2] * ("test_it.py" in options)
+
+
+def test_flags_in_the_ini_file(pytester):
+    pytester.makeini("[pytest]\nlens_strict = true\nlens_details = false")
+    assert snapshots(pytester.parseconfig()) == Snapshots(**{**NOTHING, "strict": True})
+    assert snapshots(pytester.parseconfig("--lens-details")).details
+
+
+@pytest.mark.parametrize("name", ["lens_update", "lens_prune"])
+def test_no_ini_file_lets_files_be_written_or_removed(pytester, name):
+    pytester.makepyfile(test_it="def test_sum(): pass")
+    pytester.makeini(f"[pytest]\n{name} = all")
+    result = pytester.runpytest_inprocess()
+    assert any(f"Unknown config option: {name}" in line for line in result.outlines)
+    assert snapshots(pytester.parseconfig()) == Snapshots(**NOTHING)
+
+
+@pytest.mark.parametrize("value", ["bogus", "", "All"])
+def test_another_way_to_update_is_a_usage_error(run, value):
+    result = run(FAIL_IF_RUN, f"--lens-update={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert any(
+        "argument --lens-update/--lens-update=all: ignored explicit argument" in line
+        for line in result.errlines
+    )
+    result.stdout.no_fnmatch_line("*it was run*")
+
+
+def test_the_help_tells_of_snapshots(pytester):
+    text = " ".join(" ".join(pytester.runpytest_inprocess("--help").outlines).split())
+    for option in (
+        "--lens-update, --lens-update=all write",
+        "--lens-update=new write",
+        "--lens-prune remove",
+    ):
+        assert f"{option} " in text
+    for name in ("strict", "details"):
+        assert f"--lens-{name} " in text
+        assert f"lens_{name} (bool): the value of --lens-{name}" in text
+    assert "--lens-snapshot-dir=DIR keep snapshots in DIR" in text
+    assert "lens_snapshot_dir (string): the directory of --lens-snapshot-dir" in text
+    assert "so it has no twin in the ini file" in text
+
+
+def test_where_snapshots_are_kept(pytester, monkeypatch):
+    root = pytester.path
+    monkeypatch.chdir(pytester.mkdir("below"))
+    assert snapshot_dir(pytester.parseconfig()) is None
+    assert snapshot_dir(pytester.parseconfig("--lens-snapshot-dir=../kept")) == root / "kept"
+    pytester.makeini("[pytest]\nlens_snapshot_dir = kept/here")
+    assert snapshot_dir(pytester.parseconfig()) == root / "kept" / "here"
+    assert snapshot_dir(pytester.parseconfig("--lens-snapshot-dir=kept")) == root / "below" / "kept"
+
+
+@pytest.mark.parametrize("is_ini", [False, True])
+def test_a_file_is_no_directory_for_snapshots(run, pytester, is_ini):
+    (pytester.path / "taken").write_text("a file")
+    if is_ini:
+        pytester.makeini("[pytest]\nlens_snapshot_dir = taken")
+    result = run(FAIL_IF_RUN, *([] if is_ini else ["--lens-snapshot-dir=taken"]))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines[0] == (
+        f"ERROR: --lens-snapshot-dir={pytester.path / 'taken'}: there is a file of that name. Name a directory."
+    )
+    assert run(FAIL_IF_RUN, "--lens-snapshot-dir=new").ret == pytest.ExitCode.TESTS_FAILED
+    assert not (pytester.path / "new").exists()
 
 
 # -- the arguments of a validation -------------------------------------------------------------------

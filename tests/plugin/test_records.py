@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from pytest_torchlens.records import LoggedPass, PassData, Records, records_of, short_name, take_records
+from pytest_torchlens.records import (
+    LoggedPass,
+    PassData,
+    Records,
+    SnapshotData,
+    from_data,
+    records_of,
+    short_name,
+    take_records,
+)
 from torchlens_core import Finding, ValidationReport
 from torchlens_core.report import CheckResult
 
@@ -20,7 +29,9 @@ WRONG = Finding(check="replay", what="wrong")
 @pytest.mark.parametrize(("given", "valid"), [(None, None), (report(), True), (report(WRONG), False)])
 def test_data_of_a_pass(given, valid):
     records = Records("test_it.py::test", [LoggedPass("Net", 3, 40, given, None, "net.svg")], "passed")
-    assert records.as_data() == [
+    data = records.as_data()
+    assert (data["outcome"], data["snapshots"]) == ("passed", ())
+    assert data["passes"] == (
         {
             "test": "test_it.py::test",
             "model": "Net",
@@ -30,14 +41,18 @@ def test_data_of_a_pass(given, valid):
             "valid": valid,
             "picture": "net.svg",
             "trouble": None,
-        }
-    ]
+        },
+    )
 
 
 def test_data_can_be_sent_between_processes():
-    data = Records("test", [LoggedPass("Net", 3, 40, report(WRONG), None)]).as_data()
-    assert json.loads(json.dumps(data)) == data
-    assert PassData(**data[0]).valid is False
+    checked = [SnapshotData("", "a.lens", "same"), SnapshotData("b", "a@b.lens", "changed", True)]
+    records = Records("test", [LoggedPass("Net", 3, 40, report(WRONG), None)], "failed", checked)
+    found = from_data(json.loads(json.dumps(records.as_data())))
+    assert found == from_data(records.as_data())
+    assert found.outcome == "failed"
+    assert found.passes == (PassData("test", "Net", 3, 40, "failed", False, None, None),)
+    assert found.snapshots == tuple(checked)
 
 
 def test_what_is_taken_is_gone(pytester):

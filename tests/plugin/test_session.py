@@ -7,10 +7,11 @@ import torch
 from plugin import nets
 from torch import nn
 
-from pytest_torchlens.markers import Settings
-from pytest_torchlens.records import Records
+from pytest_torchlens.markers import Settings, SnapshotSettings
+from pytest_torchlens.records import Records, records_of
 from pytest_torchlens.session import check, observe_test
 from torchlens_core import get_model_metadata, log_forward_pass
+from torchlens_core.snapshot import take_snapshot
 from torchlens_core.trace import _observers
 
 VALIDATE = Settings({})
@@ -136,27 +137,56 @@ def test_a_pass_after_one_that_failed_has_its_own_report():
     assert [(one.model, one.report) for one in noted(both)] == [("Numpy", None)]
 
 
-def test_check_is_silent_if_all_is_valid():
-    records = Records("test", noted(lambda: log(nets.Doubled()), VALIDATE))
-    check(records)
-    assert len(records.passes) == 1
+@pytest.fixture
+def item(pytester):
+    return pytester.getitem("def test_func(): pass")
 
 
-def test_check_fails_for_nothing():
+def test_check_is_silent_if_all_is_valid(item):
+    records_of(item).passes = noted(lambda: log(nets.Doubled()), VALIDATE)
+    check(item, VALIDATE)
+    assert len(records_of(item).passes) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "markers"),
+    [
+        (VALIDATE, "lens_validate"),
+        (Settings(snapshots=SnapshotSettings()), "lens_snapshot"),
+        (Settings({}, SnapshotSettings()), "lens_validate and lens_snapshot"),
+    ],
+)
+def test_check_fails_for_nothing(item, settings, markers):
     with pytest.raises(pytest.fail.Exception) as failed:
-        check(Records("test"))
+        check(item, settings)
     assert str(failed.value) == (
-        "The test is marked lens_validate, but logged no forward pass. "
+        f"The test is marked {markers}, but logged no forward pass. "
         "Log one with the fixture lens, lens(model, inputs), or with torchlens_core.log_forward_pass."
     )
 
 
-def test_check_tells_what_is_not_valid_alone():
-    passes = noted(lambda: (log(nets.Numpy()), log(nets.Doubled()), log(nets.Counter())), VALIDATE)
+def test_check_tells_what_is_not_valid_alone(item):
+    logged = lambda: (log(nets.Numpy()), log(nets.Doubled()), log(nets.Counter()))
+    records_of(item).passes = noted(logged, VALIDATE)
     with pytest.raises(pytest.fail.Exception) as failed:
-        check(Records("test", passes))
+        check(item, VALIDATE)
     headlines = [line for line in str(failed.value).splitlines() if line.startswith("Validation of")]
     assert [line.partition(":")[0] for line in headlines] == [
         "Validation of Numpy",
         "Validation of Counter",
     ]
+
+
+def test_snapshots_are_taken_where_they_are_wanted():
+    assert [one.snapshot for one in noted(lambda: log(nets.Doubled()), VALIDATE)] == [None]
+    passes = noted(lambda: (log(nets.Doubled()), log(nn.ReLU())), Settings(snapshots=SnapshotSettings()))
+    assert [one.report for one in passes] == [None, None]
+    assert [one.history for one in passes] == [None, None]
+    assert [str(one.snapshot) for one in passes] == [
+        str(take_snapshot(log(model))) for model in (nets.Doubled(), nn.ReLU())
+    ]
+
+
+def test_snapshots_know_the_batch():
+    passes = noted(lambda: log(nets.Doubled()), Settings(snapshots=SnapshotSettings(batch=2)))
+    assert "f32[B]" in str(passes[0].snapshot)

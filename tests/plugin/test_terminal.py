@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_torchlens.records import PassData
-from pytest_torchlens.terminal import Summary, lines_of
+from pytest_torchlens.records import PassData, SnapshotData
+from pytest_torchlens.terminal import Leftovers, Summary, lines_of
 
 OUT = Path("out")
 
@@ -53,6 +53,86 @@ def test_what_could_not_be_drawn_in_a_fixed_order():
         "no picture of a: too large",
         "no picture of b: no engine",
     ]
+
+
+# -- snapshots ---------------------------------------------------------------------------------------
+
+
+def checks(*results, reordered=0):
+    return [SnapshotData("", f"{n}.lens", result, n < reordered) for n, result in enumerate(results)]
+
+
+@pytest.mark.parametrize(
+    ("results", "lines"),
+    [
+        (["same"], ["1 snapshot compared"]),
+        (["same"] * 5 + ["changed", "changed", "missing"], ["7 snapshots compared, 2 changed, 1 missing"]),
+        (["missing"], ["0 snapshots compared, 1 missing"]),
+        (["unusable", "same"], ["1 snapshot compared, 1 not compared"]),
+        (["written", "written", "updated"], ["2 snapshots written, 1 updated"]),
+        (["updated"], ["1 snapshot updated"]),
+        (["written", "same", "changed"], ["2 snapshots compared, 1 changed", "1 snapshot written"]),
+    ],
+)
+def test_what_was_compared(results, lines):
+    assert lines_of(Summary([], checks(*results)), None) == lines
+
+
+def test_another_order_is_told_with_its_files():
+    order = "order of independent ops changed in"
+    assert lines_of(Summary([], checks("same", "same", reordered=1)), None) == [
+        "2 snapshots compared",
+        f"{order} 1 snapshot (--lens-strict fails for it): 0.lens",
+    ]
+    assert lines_of(Summary([], checks("same", "same", reordered=2)), None) == [
+        "2 snapshots compared",
+        f"{order} 2 snapshots (--lens-strict fails for it):",
+        "  0.lens",
+        "  1.lens",
+    ]
+
+
+def test_snapshots_after_passes():
+    assert lines_of(Summary([one()], checks("same")), None) == [
+        "1 forward pass of 1 test logged",
+        "1 snapshot compared",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("leftovers", "lines"),
+    [
+        ({}, []),
+        ({"obsolete": ["a.lens"]}, ["1 snapshot obsolete (--lens-prune removes): a.lens"]),
+        (
+            {"obsolete": ["b.lens", "a.lens"]},
+            ["2 snapshots obsolete (--lens-prune removes):", "  a.lens", "  b.lens"],
+        ),
+        ({"removed": ["a.lens"]}, ["1 snapshot obsolete and removed: a.lens"]),
+        ({"stuck": ["a.lens"]}, ["1 snapshot obsolete, and could not be removed: a.lens"]),
+        ({"unknown": ["a.lens"]}, ["1 snapshot of unknown tests, left alone: a.lens"]),
+        (
+            {"kept_since": "not all tests were run"},
+            ["--lens-prune removed nothing: not all tests were run"],
+        ),
+    ],
+)
+def test_leftovers(leftovers, lines):
+    assert lines_of(Summary([], [], Leftovers(**leftovers)), None) == lines
+
+
+def test_long_lists_are_cut():
+    files = [f"{n:02}.lens" for n in range(13)]
+    lines = lines_of(Summary([], [], Leftovers(obsolete=files)), None)
+    assert lines == [
+        "13 snapshots obsolete (--lens-prune removes):",
+        *(f"  {file}" for file in files[:10]),
+        "  … and 3 more",
+    ]
+    assert lines_of(Summary([], [], Leftovers(obsolete=files[:10])), None)[-1] == "  09.lens"
+
+
+# -- in a run ----------------------------------------------------------------------------------------
 
 
 def test_at_the_end_of_a_run(run, summary_of):

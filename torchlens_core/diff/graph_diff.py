@@ -64,7 +64,7 @@ class GraphDiff:
             for change in self.changes
             if change.effect not in names and not any(_is_at(change, pattern) for pattern in patterns)
         )
-        return replace(self, changes=kept)
+        return replace(self, changes=kept, following=self.following if kept else {})
 
     def lines(self, details: bool = False) -> list[str]:
         """The diff as people read it; ``details`` leaves nothing out."""
