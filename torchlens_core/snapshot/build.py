@@ -114,7 +114,8 @@ class _Builder:
         if source.kind in HELD:
             target = f"@{relative_name(self._addresses[source.index], here.address)}"
         elif there is here:
-            target, slot = self._items[key[0]], key[1]
+            # a backward pass is read as a whole, by a number that none of its values has
+            target, slot = self._items[key[0]], key[1] if key[1] < len(source.values) else 0
         elif key in here.imports:
             target = f"${here.imports[key]}"
         else:

@@ -22,7 +22,8 @@ def written_name(name: str) -> str:
     ('batch.ids', 'blocks.*ReLU', 'conv%2d1', 'a%2ab')
     """
     name = _STRANGER.sub(r"*\1", _KEY.sub(_key, name.replace("*", "\0")))
-    return _UNSAFE.sub(lambda found: _escaped("*" if found[0] == "\0" else found[0]), name)
+    name = _UNSAFE.sub(lambda found: _escaped("*" if found[0] == "\0" else found[0]), name)
+    return _escaped(name[0]) + name[1:] if name == "_" or name[:1] == "." else name
 
 
 def _key(found: re.Match[str]) -> str:
