@@ -6,8 +6,10 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
-#: Lists that differ in more places between two keys that each has once are not aligned there.
-MAX_DIFFERENCES = 1_500
+#: Lists that differ in more places between two keys that each has once are aligned there as it comes.
+MAX_DIFFERENCES = 300
+#: Keys that a greedy alignment may leave out for one that fits.
+MAX_STEP = 16
 
 
 def common_subsequence(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
@@ -15,7 +17,7 @@ def common_subsequence(old: Sequence[Hashable], new: Sequence[Hashable]) -> list
 
     Keys that stand once on each side come first, as in Bram Cohen's patience diff; between them E. W. Myers,
     "An O(ND) difference algorithm and its variations", Algorithmica 1 (1986), whose time and memory grow with
-    the number of differences. What differs in more than `MAX_DIFFERENCES` places is not aligned.
+    the number of differences. What differs in more than `MAX_DIFFERENCES` places is aligned greedily.
 
     >>> common_subsequence("abcd", "axcd")
     [(0, 0), (2, 2), (3, 3)]
@@ -74,7 +76,7 @@ def _myers(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, 
             furthest[diagonal] = x
             if x >= len(old) and y >= len(new):
                 return _backwards(trace, len(old), len(new))
-    return []
+    return _greedy(old, new)
 
 
 def _backwards(trace: Sequence[dict[int, int]], x: int, y: int) -> list[tuple[int, int]]:
@@ -95,6 +97,22 @@ def _backwards(trace: Sequence[dict[int, int]], x: int, y: int) -> list[tuple[in
                 break
         x, y = begin, begin - before
     return pairs[::-1]
+
+
+def _greedy(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Each key with the next equal one on the other side, if it is near."""
+    places: dict[Hashable, list[int]] = {}
+    for n, key in enumerate(new):
+        places.setdefault(key, []).append(n)
+    pairs: list[tuple[int, int]] = []
+    start = 0
+    for n, key in enumerate(old):
+        found = places.get(key, [])
+        at = bisect_left(found, start)
+        if at < len(found) and found[at] - start <= MAX_STEP:
+            pairs.append((n, found[at]))
+            start = found[at] + 1
+    return pairs
 
 
 def _unique(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:

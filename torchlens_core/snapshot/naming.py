@@ -9,6 +9,7 @@ from urllib.parse import unquote
 _STRANGER = re.compile(r"\((\w+)\)")
 _KEY = re.compile(r'\["([^"]*)"\]')
 _WORD = re.compile(r"[^\W\d]\w*")
+_NO_WORD = re.compile(r"\W")
 _UNSAFE = re.compile(r"[^\w.*]")
 #: One level up, and the model itself.
 UP, ROOT = "^", "/"
@@ -21,15 +22,21 @@ def written_name(name: str) -> str:
     >>> written_name('batch["ids"]'), written_name("blocks.(ReLU)"), written_name("conv-1"), written_name("a*b")
     ('batch.ids', 'blocks.*ReLU', 'conv%2d1', 'a%2ab')
     """
-    name = _STRANGER.sub(r"*\1", _KEY.sub(_key, name.replace("*", "\0")))
-    name = _UNSAFE.sub(lambda found: _escaped("*" if found[0] == "\0" else found[0]), name)
+    parts = _KEY.split(name)  # what is outside of keys, and keys, in turn
+    name = "".join(_key(part) if n % 2 else _plain(part) for n, part in enumerate(parts))
     return _escaped(name[0]) + name[1:] if name == "_" or name[:1] == "." else name
 
 
-def _key(found: re.Match[str]) -> str:
+def _plain(text: str) -> str:
+    text = _STRANGER.sub(r"*\1", text.replace("*", "\0"))
+    return _UNSAFE.sub(lambda found: _escaped("*" if found[0] == "\0" else found[0]), text)
+
+
+def _key(key: str) -> str:
     """A key of a mapping; one that is no word is quoted, so that ``"0"`` is not ``0``, nor ``"a.b"`` ``a``'s ``b``."""
-    key = found[1]
-    return f".{key}" if _WORD.fullmatch(key) else '."' + re.sub(r"[^\w]", lambda one: _escaped(one[0]), key)
+    if _WORD.fullmatch(key):
+        return f".{key}"
+    return "." + _escaped('"') + _NO_WORD.sub(lambda found: _escaped(found[0]), key)
 
 
 def _escaped(text: str) -> str:

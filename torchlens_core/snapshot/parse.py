@@ -198,7 +198,7 @@ class _File:
             for one in split(rest[1:-1], line.number)
             for operand in scope.argument(one, line.number).operands
         ]
-        scope.name(name, line.number)
+        scope.call(name, line.number)
         if same:
             body = scope.body_of(same[2], class_name, line.number)
         else:
@@ -256,10 +256,10 @@ def _op(text: str, number: int, scope: Names, outer: list[Operand] | None) -> Op
         rest = rest[end:]
     elif not found[1]:
         fail(number, f"expected 'op(values) -> results', got {shown(text)}")
+    if found[2][0] in "$@" or (outer is not None and "#" in found[2]):
+        fail(number, f"{shown(found[2])} is no name of an op")
     if outer is None:
         name = scope.name(found[2], number)
-    elif "#" in found[2]:
-        fail(number, f"{shown(found[2])} is no name of an op")
     else:
         name = found[2]
         arguments = [one._replace(operands=_outwards(one.operands, outer)) for one in arguments]
@@ -355,7 +355,7 @@ def _leaf(call: re.Match[str], line: Line, scope: Names) -> Call:
         text, mode = call[4], ""
     outer: list[Operand] = []
     op = _op(text, line.number, scope, outer)
-    name = scope.name(call[1], line.number)
+    name = scope.call(call[1], line.number)
     body = Body((op,), default_returns((op,)))
     scope.bodies[name] = call[2], body
     return Call(name=name, class_name=call[2], arguments=tuple(outer), body=body, mode=mode)

@@ -41,6 +41,8 @@ class Names:
         self._counts: Counter[str] = Counter()
         self._values: dict[str, int] = {}
         self._above: list[Ref] = []
+        #: Results of modules that are what they were given.
+        self._handed_on: dict[tuple[str, int], Ref] = {}
         #: How often each loop around a name runs.
         self._passes: dict[str, tuple[int, ...]] = {}
         #: How often each loop around the line runs.
@@ -49,6 +51,13 @@ class Names:
         self._later: list[tuple[str, int]] = []
         #: Class and body of each call, for equal ones below.
         self.bodies: dict[str, tuple[str, Body]] = {}
+
+    def call(self, written: str, number: int) -> str:
+        """The name of a call, whose number is always written."""
+        name = self.name(written, number)
+        if name != written:
+            fail(number, f"{shown(written)} stands above", f"Call this one {name}.")
+        return name
 
     def name(self, written: str, number: int) -> str:
         """The full name of what a line calls ``add`` or ``add#2``."""
@@ -70,6 +79,8 @@ class Names:
         self._passes[item.name] = tuple(self.loops)
         for slot in range(count):
             passed = passed_on(item, slot)
+            if isinstance(passed, Ref):
+                self._handed_on[item.name, slot] = passed
             self._above.append(passed if isinstance(passed, Ref) else Ref(item.name, slot))
 
     def body_of(self, name: str, class_name: str, number: int) -> Body:
@@ -149,8 +160,15 @@ class Names:
         elif name[0] not in "$@" and name not in self._values:
             what_to_do = "The file was edited, or a line is missing."
             fail(number, f"no line above it is called {name!r}", what_to_do)
+        elif name[0] in "$@" and (slots or passes):
+            fail(number, f"{shown(token[0])}, but {shown(name)} is one value")
         refs = self._by_slot(Ref(name, certain=certain, is_read=is_read), slots, number)
-        return [one for ref in refs for one in self._by_pass(ref, passes, number)]
+        found = [one for ref in refs for one in self._by_pass(ref, passes, number)]
+        handed = [self._handed_on.get((one.name, one.slot)) if not passes else None for one in found]
+        return [
+            one if other is None else other._replace(certain=certain, is_read=is_read)
+            for one, other in zip(found, handed, strict=True)
+        ]
 
     def _by_slot(self, ref: Ref, slots: str | None, number: int) -> list[Ref]:
         if not slots:
