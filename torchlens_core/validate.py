@@ -6,11 +6,9 @@ function of a `Trial` that returns a `CheckResult`; `CHECKS` names them.
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -22,6 +20,7 @@ from torchlens_core.checks.replay import check_replay
 from torchlens_core.checks.transparency import check_transparency
 from torchlens_core.compare import Tolerance
 from torchlens_core.errors import ArgumentError, nearest
+from torchlens_core.garbage import collector_spared
 from torchlens_core.inputs import arguments_of, check_arguments
 from torchlens_core.report import CheckResult, ValidationReport
 from torchlens_core.trial import Trial
@@ -86,7 +85,7 @@ def validate_model_activations(
         *(model, args, kwargs, Tolerance(rtol, atol), grad, random_seed),
         is_watched=not _WATCHING.isdisjoint(names),
     )
-    with _one_at_a_time, _collector_spared():
+    with _one_at_a_time, collector_spared():
         try:
             results = [_timed(CHECKS[name], trial) for name in names]
         finally:
@@ -97,22 +96,6 @@ def validate_model_activations(
         covered=_coverage(trial),
         seconds=time.perf_counter() - started,
     )
-
-
-@contextmanager
-def _collector_spared() -> Iterator[None]:
-    """Inside, the garbage collector does not look at what was there before.
-
-    It still frees what the checks leave behind; a look at all that is imported may take as long as a forward pass.
-    """
-    if gc.get_freeze_count():  # somebody else's
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _check_names(checks: Iterable[str] | None) -> list[str]:

@@ -15,7 +15,7 @@ from torchlens_core.functions import FACTS, Role
 
 #: Each module imports only from those above it.
 LADDER = """
-    errors internals specs structure sites memory randomness composites names writes functions nodes places
+    errors garbage internals specs structure sites memory randomness composites names writes functions nodes places
     selection saving provenance origins intercept ledger opaque recorder recording
     snapshot.naming snapshot.outline snapshot.wording snapshot.spelling snapshot.draft snapshot.rolling snapshot.frames snapshot.build
     snapshot.text snapshot.reading snapshot.parse snapshot.snapshot snapshot.fingerprint snapshot graph printed entry entries lookup

@@ -13,6 +13,7 @@ from torchlens_core.diff.bodies import BodyDiff, Comparison
 from torchlens_core.diff.changes import BREAKING, CLASSES, SHAPE, Change
 from torchlens_core.diff.ops import Context
 from torchlens_core.diff.units import units_of
+from torchlens_core.garbage import collector_spared
 from torchlens_core.history import ModelHistory
 from torchlens_core.snapshot import Snapshot, take_snapshot
 from torchlens_core.snapshot.naming import absolute_name, readable_name
@@ -144,7 +145,8 @@ def diff_graphs(old: ModelHistory | Snapshot, new: ModelHistory | Snapshot) -> G
       @ Sequential
         ~ 0: weight[2, 4] → [3, 4]; bias[2] → [3]; f32[1, 2] → f32[1, 3]
     """
-    return _Graphs(_outline(old), _outline(new)).diff()
+    with collector_spared():
+        return _Graphs(_outline(old), _outline(new)).diff()
 
 
 def _outline(graph: ModelHistory | Snapshot) -> Outline:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from torchlens_core import structure
+from torchlens_core.garbage import collector_spared
 from torchlens_core.names import words
 from torchlens_core.nodes import (
     BUFFER,
@@ -29,7 +30,8 @@ from torchlens_core.snapshot.outline import HOLE, Body, Held, Outline, Output, U
 
 def outline_of(recording: Recording, batch: int | None = None) -> Outline:
     """The structure of a recorded pass; leading sizes equal to ``batch`` are written ``B``."""
-    return _Builder(recording, batch).outline()
+    with collector_spared():
+        return _Builder(recording, batch).outline()
 
 
 class _Builder:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from torchlens_core.garbage import collector_spared
 from torchlens_core.snapshot.naming import ROOT, UP
 from torchlens_core.snapshot.outline import (
     HOLE,
@@ -58,7 +59,8 @@ def parsed(text: str) -> tuple[Outline, dict[str, str]]:
     body_lines = [
         _line(n, line) for n, line in enumerate(lines, 1) if n > len(notes) + 1 and n < len(lines)
     ]
-    return _File(body_lines, len(lines)).outline(), notes
+    with collector_spared():
+        return _File(body_lines, len(lines)).outline(), notes
 
 
 def _notes(lines: Sequence[str]) -> dict[str, str]:
