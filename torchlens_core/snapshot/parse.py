@@ -46,6 +46,8 @@ def parsed(text: str) -> tuple[Outline, dict[str, str]]:
     """The structure and the notes in a text. Raises `SnapshotError`."""
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
+        if not line.isascii() and line.encode("utf-8", "replace").decode() != line:
+            fail(number, "a character that no UTF-8 file can hold")
         if HOLE in line:
             fail(
                 number,

@@ -47,8 +47,8 @@ class Names:
         self._passes: dict[str, tuple[int, ...]] = {}
         #: How often each loop around the line runs.
         self.loops: list[int] = []
-        #: Names that lines of the loop read of later ones, with the lines.
-        self._later: list[tuple[str, int]] = []
+        #: Names and slots that lines of the loop read of later ones, with the lines.
+        self._later: list[tuple[str, int, int]] = []
         #: Class and body of each call, for equal ones below.
         self.bodies: dict[str, tuple[str, Body]] = {}
 
@@ -150,19 +150,20 @@ class Names:
             if slot >= len(self._above) or passes:
                 fail(number, "'_' where no line above has such a result")
             return [self._above[slot]._replace(certain=certain, is_read=is_read)]
-        if is_later and self.loops and name not in self._values:
-            self._later.append((name, number))
-        elif name[0] == "$" and (self._is_root or not _NUMBER.fullmatch(name[1:])):
+        is_unknown = is_later and bool(self.loops) and name[0] not in "$@" and name not in self._values
+        if name[0] == "$" and (self._is_root or not _NUMBER.fullmatch(name[1:])):
             fail(
                 number,
                 f"{shown(name)}, but there is nothing around {'the model' if self._is_root else 'it'}",
             )
-        elif name[0] not in "$@" and name not in self._values:
+        elif name[0] not in "$@" and name not in self._values and not is_unknown:
             what_to_do = "The file was edited, or a line is missing."
             fail(number, f"no line above it is called {name!r}", what_to_do)
         elif name[0] in "$@" and (slots or passes):
             fail(number, f"{shown(token[0])}, but {shown(name)} is one value")
         refs = self._by_slot(Ref(name, certain=certain, is_read=is_read), slots, number)
+        if is_unknown:
+            self._later.append((name, max(ref.slot for ref in refs), number))
         found = [one for ref in refs for one in self._by_pass(ref, passes, number)]
         handed = [self._handed_on.get((one.name, one.slot)) if not passes else None for one in found]
         return [
@@ -209,9 +210,9 @@ class Names:
         """Go on below a loop: what its lines read of later ones must have come."""
         self.loops.pop()
         if not self.loops:
-            for name, number in self._later:
-                if name not in self._values:
-                    fail(number, f"no line of the loop is called {name!r}", "A line is missing.")
+            for name, slot, number in self._later:
+                if slot >= max(self._values.get(name, 0), 1) or name not in self._values:
+                    fail(number, f"no line of the loop is called {shown(name)}, or has that result")
             self._later.clear()
 
 
