@@ -41,7 +41,7 @@ def rewire(body: Clay, random: Random):
         return None
     unit, n, m, new = chosen
     old = unit.operands[n][m]
-    unit.operands[n][m] = new
+    unit.operands[n][m] = old._replace(target=new.target, slot=new.slot)
     return [label(body, unit), *value_name(body, new), "not", *value_name(body, old)]
 
 

@@ -72,7 +72,7 @@ def rename_number(body: Clay, random: Random):
     return [f"{old} renamed to {new}"]
 
 
-@on_body(most=1)
+@on_body(most=3)
 def change_class(body: Clay, random: Random):
     """A module is of another class, which does the same."""
     chosen = choose(random, _calls(body))
@@ -101,7 +101,9 @@ def _given_to(unit: draft.Item) -> list[draft.Operand]:
 
 @on_body(most=1)
 def wrap_module(body: Clay, random: Random):
-    """``conv1`` → ``Sequential(conv1)``."""
+    """``conv1`` → ``Sequential(conv1)``; where it is all there is, the module around it is wrapped as well."""
+    if len(body.units) == 1:
+        return None
     found = [unit for unit in _calls(body) if not _is_named(body, unit.name) and unit.body.items]
     found = [unit for unit in found if sum(one.name == unit.name for one in body.units) == 1]
     chosen = choose(random, found)
@@ -116,7 +118,9 @@ def wrap_module(body: Clay, random: Random):
 
 @on_body(most=2)
 def wrap_module_with_dropout(body: Clay, random: Random):
-    """``conv1`` → ``Sequential(conv1, Dropout)``."""
+    """``conv1`` → ``Sequential(conv1, Dropout)``; as above."""
+    if len(body.units) == 1:
+        return None
     found = [
         unit for unit in _calls(body) if not _is_named(body, unit.name) and len(unit.body.returns) == 1
     ]

@@ -195,21 +195,17 @@ def change_all_equal_siblings(outline: Outline, random: Random):
     assert isinstance(mine, Call)
     same = [n for n, one in enumerate(calls) if isinstance(one, Call) and one.body == mine.body]
     changed, claims = outline, []
-    around = site.address.rpartition(".")[0] if site.address else ""
+    prefix = site.address[: len(site.address) - len(mine.name.partition("#")[0])]
+    op = replace(site.op, arguments=(*site.op.arguments, Argument("offset_", "7")))
     for n in same:
-        call = calls[n]
-        here = replace(site, path=(*site.path[:-1], n))
-        op = replace(site.op, arguments=(*site.op.arguments, Argument("offset_", "7")))
-        changed = with_op(changed, here, op)
-        prefix = site.address[: len(site.address) - len(mine.name.partition("#")[0])]
+        changed = with_op(changed, replace(site, path=(*site.path[:-1], n)), op)
         claims.append(
             Claim(
                 says=(site.name, "offset_", "default → 7"),
-                address=prefix + call.name.partition("#")[0],
+                address=prefix + calls[n].name.partition("#")[0],
                 most=len(same),
             )
         )
-    assert around is not None
     return Mutant(outline=changed, claims=tuple(claims))
 
 

@@ -33,4 +33,7 @@ def _told(name: str, verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
     """Verdicts, with a line for those who wait."""
     killed, seconds = sum(one.is_killed for one in verdicts), sum(one.seconds for one in verdicts)
     print(f"{name}: {killed} of {len(verdicts)}, {seconds:.1f} s", file=sys.stderr, flush=True)
+    for one in verdicts:
+        if not one.is_killed:
+            print(f"  {one}".replace("\n", "\n      "), file=sys.stderr, flush=True)
     return verdicts

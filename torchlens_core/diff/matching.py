@@ -161,6 +161,8 @@ class _Aligner:
             done, taken = {a for a, _ in first}, {b for _, b in first}
             rest = [(a, value) for a, value in enumerate(old) if a not in done]
             free = [(b, value) for b, value in enumerate(new) if b not in taken]
+            if not rest and not free:  # the same graph, in another order: which twin is which says nothing
+                twins = [set(), set()]
             others = self._same([value for _, value in rest], [value for _, value in free])
             found = sorted([*first, *((rest[a][0], free[b][0]) for a, b in others)])
         kept = set(increasing(found))
