@@ -171,9 +171,9 @@ def graph(shape: str, change: str, ops: int) -> Snapshot:
 def measured(shape: str, change: str, ops: int, runs: int) -> tuple[list[float], GraphDiff]:
     """Seconds of each run, and the diff."""
     seconds = []
+    gc.collect()  # once: at each run it would empty Python's free lists and the caches, and be measured with it
     for _ in range(runs):
         old, new = graph(shape, "", ops), graph(shape, change, ops)
-        gc.collect()
         start = time.thread_time()
         diff = diff_graphs(old, new)
         seconds.append(time.thread_time() - start)

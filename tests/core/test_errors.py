@@ -13,7 +13,7 @@ def _tree():
 
 
 def test_one_tree():
-    assert len(_tree()) == 11
+    assert len(_tree()) == 12
     assert all(issubclass(kind, tl.TorchLensError) for kind in _tree())
 
 
