@@ -70,7 +70,7 @@ def case(request):
 
 
 def test_the_text_means_what_ran(case, monkeypatch):
-    if case.name.startswith("NestedTensors"):
+    if case.name.startswith(("NestedTensors", "NestedLayers")):
         pytest.skip("sizes of jagged tensors count on from pass to pass; the text numbers them anew")
     history = _log(case)
     _note(case, history)
