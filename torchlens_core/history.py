@@ -68,13 +68,14 @@ class ModelHistory:
             return NotImplemented
         if self is other or self.error is not None or other.error is not None:
             return self is other
-        return self._outline == other._outline
+        return self.outline == other.outline
 
     def __hash__(self) -> int:
-        return id(self) if self.error is not None else hash(self._outline)
+        return id(self) if self.error is not None else hash(self.outline)
 
     @cached_property
-    def _outline(self) -> Outline:
+    def outline(self) -> Outline:
+        """The structure of the pass: what snapshots hold."""
         return outline_of(self.recording)
 
     # -- entries -----------------------------------------------------------------------------------

@@ -11,21 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pytest_torchlens import options
 from pytest_torchlens.records import Result
 from pytest_torchlens.snapshots.files import FileError, Place, forget, read_text, write_text
 from pytest_torchlens.snapshots.names import local_id
+from torchlens_core.changes import CLASSES, ORDER, matches
 from torchlens_core.errors import SnapshotError, listing, nearest
 from torchlens_core.snapshot import Snapshot, read_snapshot
 
 if TYPE_CHECKING:
     from torchlens_core.diff import GraphDiff
 
-#: Classes of changes, as ``ignore=`` names them; anything else there is a pattern of addresses.
-CLASSES = ("breaking", "shape", "order")
 _RECORDED, _TEST = "recorded with", "test"
 
 
@@ -115,7 +113,7 @@ def _compare(
         return Verdict("same")
     if asked.update == "all":
         return _write(place, new, "updated")
-    counted = diff if asked.strict else diff.without(["order"])
+    counted = diff if asked.strict else diff.without([ORDER])
     if not counted:
         forget(place.received)
         return Verdict("same", is_reordered=True)
@@ -193,10 +191,7 @@ def _fault_in_ignore(ignore: Sequence[str], snapshots: Sequence[Snapshot]) -> st
     """What to say of a pattern that matches nothing: it would let everything through unseen, or nothing."""
     addresses = sorted({address for one in snapshots for address in one.addresses()})
     for pattern in ignore:
-        # as in a diff: "layer4.*" stands for "layer4" too
-        if pattern in CLASSES or any(
-            fnmatchcase(one, pattern) for address in addresses for one in (address, f"{address}.")
-        ):
+        if pattern in CLASSES or any(matches(address, pattern) for address in addresses):
             continue
         known = nearest(pattern, addresses) or addresses
         return (

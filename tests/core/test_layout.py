@@ -15,15 +15,15 @@ from torchlens_core.functions import FACTS, Role
 
 #: Each module imports only from those above it.
 LADDER = """
-    errors garbage internals specs structure sites memory randomness composites names writes functions nodes places
-    selection saving provenance origins intercept ledger opaque recorder recording snapshot.naming snapshot.outline
-    snapshot.wording snapshot.spelling snapshot.draft snapshot.rolling snapshot.frames snapshot.build snapshot.text
-    snapshot.reading snapshot.parse snapshot.snapshot snapshot.fingerprint snapshot graph printed entry entries
-    lookup history assemble inputs draw.engines draw.worker draw.boxes draw.dot draw.display draw shadow kernels
-    hooks threads witness trace compare state replay report perturbation trial sweep checks.places checks.repeat
-    checks.transparency checks.replay checks.completeness checks.modules checks.edges checks.hidden
-    checks.dependence checks validate diff.sequence diff.units diff.matching diff.titles diff.flow diff.changes
-    diff.attributes diff.ops diff.bodies diff.graph_diff diff __init__
+    errors garbage changes internals specs structure sites memory randomness composites names writes functions nodes
+    places selection saving provenance origins intercept ledger opaque recorder recording snapshot.naming
+    snapshot.outline snapshot.wording snapshot.spelling snapshot.draft snapshot.rolling snapshot.frames
+    snapshot.build snapshot.text snapshot.reading snapshot.parse snapshot.snapshot snapshot.fingerprint snapshot
+    graph printed entry entries lookup history assemble inputs draw.engines draw.worker draw.boxes draw.dot
+    draw.display draw shadow kernels hooks threads witness trace compare state replay report perturbation trial
+    sweep checks.places checks.repeat checks.transparency checks.replay checks.completeness checks.modules
+    checks.edges checks.hidden checks.dependence checks validate diff.sequence diff.units diff.matching diff.titles
+    diff.flow diff.attributes diff.ops diff.bodies diff.graph_diff diff __init__
 """.split()
 
 PACKAGE = "torchlens_core"

@@ -19,7 +19,7 @@ from plugin.snapshot_project import (
 )
 
 from pytest_torchlens.snapshots import files, store
-from torchlens_core.diff import changes
+from torchlens_core import changes
 
 MISSING = [
     f"no snapshot of this graph: there is no {FILE}",

@@ -10,14 +10,9 @@ from typing import Any, NamedTuple
 
 from deepdiff import DeepDiff
 
-from torchlens_core.names import words
 from torchlens_core.snapshot.naming import ROOT, UP
-from torchlens_core.snapshot.outline import HOLE, Held, spec_parts
+from torchlens_core.snapshot.outline import HOLE, SIZES, Held, spec_parts
 
-#: Arguments that say the size of a result.
-SIZES = words(
-    "end length normalized_shape output_size repeats shape size sizes split_size split_size_or_sections steps"
-)
 _ONLY_HOLES = re.compile(rf"[\[\]{{}}(), {HOLE}]*")
 _SPEC = re.compile(r"[a-z]\w*\[[^\]]*\]")
 _NUMBERS = re.compile(r"(?<![\w.])-?\d+(?![\w.])")

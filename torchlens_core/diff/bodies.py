@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from torchlens_core.changes import BREAKING, ORDER
 from torchlens_core.diff import ops, titles
-from torchlens_core.diff.changes import BREAKING, ORDER
-from torchlens_core.diff.flow import Flow, by_name
+from torchlens_core.diff.flow import Flow
 from torchlens_core.diff.matching import Matching, Side, matched
 from torchlens_core.diff.ops import Context
 from torchlens_core.diff.titles import NEW_INPUT, OLD_INPUT
-from torchlens_core.diff.units import Unit, units_of
+from torchlens_core.diff.units import Unit, by_name, units_of
 from torchlens_core.snapshot.outline import Body, Call, Operand, Ref, refs_of
 
 
@@ -45,7 +45,6 @@ class Comparison:
     def __init__(self, context: Context) -> None:
         self.context = context
         self._done: dict[tuple[object, ...], BodyDiff] = {}
-        self._kept: list[Body] = []
 
     def bodies(
         self,
@@ -56,10 +55,9 @@ class Comparison:
         new_specs: Sequence[str],
     ) -> BodyDiff:
         """The diff of two bodies; ``inputs`` says which ``$`` is which, the specs are those of the ``$``."""
-        key = (id(old), id(new), tuple(inputs.items()), tuple(old_specs), tuple(new_specs))
+        key = (old, new, tuple(inputs.items()), tuple(old_specs), tuple(new_specs))
         found = self._done.get(key)
         if found is None:
-            self._kept += [old, new]  # so that no id is used again
             found = self._done[key] = _Bodies(self, old, new, inputs, old_specs, new_specs).diff()
         return found
 
@@ -83,6 +81,10 @@ class _Bodies:
         self._old_specs = _Specs(self._matching.old, old_specs)
         self._new_specs = _Specs(self._matching.new, new_specs)
         self._loops: set[tuple[object, object]] = set()
+        #: How names begin of what is in modules that are seen through.
+        self._inside = tuple(
+            f"{unit.name}." for unit in (*self._matching.old.opened, *self._matching.new.opened)
+        )
 
     def diff(self) -> BodyDiff:
         """All that differs."""
@@ -161,7 +163,7 @@ class _Bodies:
         """Units that run elsewhere, all the names as they were before."""
         old, new = group[0]
         names = [titles.title(unit) for unit, _ in group]
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        shown = titles.counted(names)
         was = self._matching.old.units[old.place - 1].name if old.place else "the inputs"
         now = "the inputs"
         if new.place:
@@ -194,16 +196,8 @@ class _Bodies:
     def _naming(self, old: Unit, new: Unit) -> None:
         if old.op is not None and old.op.kind == "input" and old.name != new.name:
             self._say("renamed", BREAKING, new, f"~ input {old.name} renamed to {new.name}")
-        opened = [
-            f"{unit.name}." for side in (self._matching.old, self._matching.new) for unit in side.opened
-        ]
-        if (
-            old.call is None
-            or new.call is None
-            or any(n.name.startswith(tuple(opened)) for n in (old, new) if opened)
-        ):
-            return
-        if old.title != new.title:
+        is_inside = old.name.startswith(self._inside) or new.name.startswith(self._inside)
+        if old.call is not None and new.call is not None and not is_inside and old.title != new.title:
             self._say("renamed", BREAKING, new, f"~ {old.title} renamed to {new.title}")
 
     def _looping(self, old: Unit, new: Unit) -> None:
@@ -215,7 +209,7 @@ class _Bodies:
             for pair in self._matching.pairs
             if (pair[0].loops, pair[1].loops) == (old.loops, new.loops)
         ]
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        shown = titles.counted(names)
         times = [" x ".join(map(str, unit.passes)) or "1" for unit in (old, new)]
         self._say("passes", BREAKING, new, f"~ passes of the loop over {shown}: {times[0]} → {times[1]}")
 
@@ -232,26 +226,19 @@ class _Bodies:
     def _modules(self, old: Unit, new: Unit) -> None:
         assert old.call is not None
         assert new.call is not None
-        are_equal = old.call.body == new.call.body
-        wrong = self._flow.compared(old.operands, new.operands) if are_equal else None
-        inputs = {f"${n}": f"${n}" for n in range(len(old.operands))}
-        if wrong:
-            self._say_rewired(new, wrong)
-        elif not are_equal:
-            slots = self._flow.matched_slots(old.operands, new.operands)
-            spare = [n for n in range(len(new.operands)) if n not in slots.values()]
-            left = [n for n in range(len(old.operands)) if n not in slots]
-            crossed = [(n, old.operands[n], new.operands[m]) for n, m in zip(left, spare, strict=False)]
-            if crossed:
-                self._say_rewired(new, crossed)
-            slots |= dict(zip(left, spare, strict=False))
-            inputs = {f"${a}": f"${b}" for a, b in sorted(slots.items())}
-        if are_equal:
+        if old.call.body == new.call.body:
+            wrong = self._flow.compared(old.operands, new.operands)
+            if wrong:
+                self._say_rewired(new, wrong)
             return
+        slots = self._flow.paired(old.operands, new.operands)
+        if slots.crossed:
+            wrong = [(a, old.operands[a], new.operands[b]) for a, b in slots.crossed.items()]
+            self._say_rewired(new, wrong)
         inner = self._comparison.bodies(
             old.call.body,
             new.call.body,
-            inputs,
+            {f"${a}": f"${b}" for a, b in sorted({**slots.same, **slots.crossed}.items())},
             [self._old_specs.of(one) for one in old.operands],
             [self._new_specs.of(one) for one in new.operands],
         )
@@ -300,23 +287,18 @@ class _Bodies:
 
     def _returns(self) -> None:
         old, new = self._matching.old.returns, self._matching.new.returns
-        slots = self._found.slots = self._flow.matched_slots(old, new)
-        left = [n for n in range(len(old)) if n not in slots]
-        spare = [n for n in range(len(new)) if n not in slots.values()]
-        for a, b in zip(list(left), list(spare), strict=False):
-            left.remove(a)
-            spare.remove(b)
-            slots[a] = b
-            was, now = titles.operand_name(old[a], OLD_INPUT), titles.operand_name(new[b], NEW_INPUT)
-            self._say("rewired", BREAKING, None, f"~ returns {now}, not {was}")
-        for n in left:
-            self._say(
-                "rewired", BREAKING, None, f"~ no longer returns {titles.operand_name(old[n], OLD_INPUT)}"
-            )
-        for n in spare:
-            self._say("rewired", BREAKING, None, f"~ returns {titles.operand_name(new[n], NEW_INPUT)} too")
-        if not left and not spare and any(a != b for a, b in slots.items()):
-            self._say("rewired", BREAKING, None, "~ returns its values in another order")
+        slots = self._flow.paired(old, new)
+        self._found.slots = {**slots.same, **slots.crossed}
+        before = [titles.operand_name(one, OLD_INPUT) for one in old]
+        after = [titles.operand_name(one, NEW_INPUT) for one in new]
+        lines = [f"~ returns {after[b]}, not {before[a]}" for a, b in slots.crossed.items()]
+        lines += [f"~ no longer returns {before[n]}" for n in slots.gone]
+        lines += [f"~ returns {after[n]} too" for n in slots.came]
+        is_turned = any(a != b for a, b in self._found.slots.items())
+        if is_turned and not slots.gone and not slots.came:
+            lines.append("~ returns its values in another order")
+        for line in lines:
+            self._say("rewired", BREAKING, None, line)
 
 
 def _rewiring(number: int, old: Operand, new: Operand) -> str:

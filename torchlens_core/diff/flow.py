@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from torchlens_core.diff.matching import Matching
 from torchlens_core.diff.units import Unit
@@ -10,6 +11,16 @@ from torchlens_core.snapshot.outline import Carried, Operand, Ref, refs_of
 
 #: A value by the name that it has in the new body.
 Key = tuple[str, int, tuple[int, ...]]
+
+
+class Slots(NamedTuple):
+    """Which values of a list are which of another, by their places."""
+
+    same: dict[int, int]
+    #: Others that have come in the place of those that are gone, in order; then what is left on each side.
+    crossed: dict[int, int]
+    gone: list[int]
+    came: list[int]
 
 
 class Flow:
@@ -23,7 +34,6 @@ class Flow:
         self.slots: dict[str, Mapping[int, int]] = {}
         #: Whether loops of the two run as often: else their passes are not compared.
         self.same_passes = all(old.passes == new.passes for old, new in matching.pairs)
-
         #: What stands behind units that came or went.
         self._behind_old: dict[str, frozenset[Key]] = {}
         self._behind_new: dict[str, frozenset[Key]] = {}
@@ -118,24 +128,23 @@ class Flow:
         after = [frozenset(self._union(new, is_old=False)[0]) for _, _, new in wrong]
         return len(wrong) > 1 and sorted(map(sorted, before)) == sorted(map(sorted, after))
 
-    def matched_slots(self, old: Sequence[Operand], new: Sequence[Operand]) -> dict[int, int]:
+    def paired(self, old: Sequence[Operand], new: Sequence[Operand]) -> Slots:
         """Which of some operands are which of others: at the same place if they can be, else anywhere."""
-        found = {n: n for n, (a, b) in enumerate(zip(old, new, strict=False)) if self.is_same(a, b)}
-        taken = set(found.values())
+        same = {n: n for n, (a, b) in enumerate(zip(old, new, strict=False)) if self.is_same(a, b)}
+        free = [n for n in range(len(new)) if n not in same]
+        left = []
         for n, operand in enumerate(old):
-            if n not in found:
-                for other, value in enumerate(new):
-                    if other not in taken and self.is_same(operand, value):
-                        found[n] = other
-                        taken.add(other)
-                        break
-        return found
+            if n in same:
+                continue
+            other = next((m for m in free if self.is_same(operand, new[m])), None)
+            if other is None:
+                left.append(n)
+            else:
+                same[n] = other
+                free.remove(other)
+        crossed = dict(zip(left, free, strict=False))
+        return Slots(same, crossed, left[len(crossed) :], free[len(crossed) :])
 
 
 def _shape(operand: Operand) -> list[tuple[object, ...]]:
     return [ref[3:] for ref in refs_of(operand)] if not isinstance(operand, Carried) else []
-
-
-def by_name(units: Sequence[Unit]) -> dict[str, Unit]:
-    """Units by name."""
-    return {unit.name: unit for unit in units}

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
+from torchlens_core.changes import BREAKING, CLASSES, SHAPE, Change
 from torchlens_core.diff import titles
 from torchlens_core.diff.attributes import numel
 from torchlens_core.diff.bodies import BodyDiff, Comparison
-from torchlens_core.diff.changes import BREAKING, CLASSES, SHAPE, Change
 from torchlens_core.diff.ops import Context
 from torchlens_core.diff.units import units_of
 from torchlens_core.garbage import collector_spared
 from torchlens_core.history import ModelHistory
 from torchlens_core.snapshot import Snapshot, take_snapshot
 from torchlens_core.snapshot.naming import absolute_name, readable_name
-from torchlens_core.snapshot.outline import Body, Outline, Output, refs_of, spec_parts
+from torchlens_core.snapshot.outline import Body, Outline, Output, held_of, refs_of, spec_parts
 
 #: Places of one hunk that are named, and lines of a hunk that are shown, unless all is asked for.
 MAX_PLACES, MAX_LINES = 3, 12
@@ -63,7 +62,7 @@ class GraphDiff:
         kept = tuple(
             change
             for change in self.changes
-            if change.effect not in names and not any(_is_at(change, pattern) for pattern in patterns)
+            if change.effect not in names and not any(change.is_at(pattern) for pattern in patterns)
         )
         return replace(self, changes=kept, following=self.following if kept else {})
 
@@ -123,14 +122,6 @@ _FOLLOWING = {
 
 def _step(old: int, new: int) -> str:
     return f"{old:,} (same)" if old == new else f"{old:,} → {new:,}"
-
-
-def _is_at(change: Change, pattern: str) -> bool:
-    place = change.place
-    return any(
-        fnmatchcase(address, pattern) or fnmatchcase(f"{address}.", pattern)
-        for address in (change.address, place)
-    )
 
 
 def diff_graphs(old: ModelHistory | Snapshot, new: ModelHistory | Snapshot) -> GraphDiff:
@@ -221,14 +212,14 @@ class _Graphs:
                 self._said.add(change)
                 self._changes.append(change)
         for what, name in found.following:
-            count, first = self._following.get(what, (0, readable_name(_join(address, name))))
+            count, first = self._following.get(what, (0, readable_name(absolute_name(name, address))))
             self._following[what] = count + 1, first
         for before, after, inner in found.inner:
             given = [
                 [_outside(operand, address, names) for operand in unit.operands]
                 for unit, names in ((before, old), (after, new))
             ]
-            self._emit(inner, _join(address, after.title), *given)
+            self._emit(inner, absolute_name(after.title, address), *given)
 
     def _outputs(self, old: Sequence[Output], new: Sequence[Output]) -> None:
         before, after = [one.name for one in old], [one.name for one in new]
@@ -256,29 +247,17 @@ def _outside(operand: Any, address: str, names: Sequence[str]) -> str:
     ref = refs_of(operand)[0]
     if ref.name[0] == "$":
         return _given(names, int(ref.name[1:]))
-    return f"/{_join(address, ref.name)}" + (f"[{ref.slot}]" if ref.slot else "")
-
-
-def _join(address: str, name: str) -> str:
-    return absolute_name(name, address)
+    return f"/{absolute_name(ref.name, address)}" + (f"[{ref.slot}]" if ref.slot else "")
 
 
 def _size(outline: Outline) -> Size:
     """Ops of all passes; numbers in all parameters, shared ones once."""
-    counted = dict(_parameters(outline.body, ""))
+    counted = {
+        address: numel(spec_parts(held.spec)[1])
+        for address, held in held_of(outline.body)
+        if not held.is_buffer
+    }
+    elements = sum(int(count) for count in counted.values() if count.isdigit())
     return Size(
-        titles.count_ops(outline.body),
-        sum(counted.values()) + sum(unused.elements for unused in outline.unused),
+        titles.count_ops(outline.body), elements + sum(unused.elements for unused in outline.unused)
     )
-
-
-def _parameters(body: Body, address: str) -> Iterator[tuple[str, int]]:
-    for unit in units_of(body):
-        inside = _join(address, unit.title) if unit.call is not None else address
-        if unit.op is not None:
-            for held in unit.op.held:
-                if not held.is_buffer:
-                    sizes = spec_parts(held.spec)[1]
-                    yield _join(inside, held.name[1:]), int(numel(sizes)) if numel(sizes).isdigit() else 0
-        elif unit.call is not None:
-            yield from _parameters(unit.call.body, inside)

@@ -155,8 +155,8 @@ class _Aligner:
             for side, values, counts in ((self._old, old, Counter(old)), (self._new, new, Counter(new)))
         ]
         if twins[0] or twins[1]:
-            left = downstream(self._old.units, self._old.returns, self._inputs)
-            right = downstream(self._new.units, self._new.returns, {})
+            left = downstream(self._old.units, self._old.returns)
+            right = downstream(self._new.units, self._new.returns)
             first = self._same(list(zip(old, left, strict=True)), list(zip(new, right, strict=True)))
             done, taken = {a for a, _ in first}, {b for _, b in first}
             rest = [(a, value) for a, value in enumerate(old) if a not in done]

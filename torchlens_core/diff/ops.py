@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from torchlens_core.changes import BREAKING, SHAPE
 from torchlens_core.diff import attributes, titles
-from torchlens_core.diff.changes import BREAKING, SHAPE
 from torchlens_core.diff.units import Unit
 from torchlens_core.snapshot.outline import Op, spec_parts
 

@@ -88,13 +88,9 @@ def _backwards(trace: Sequence[dict[int, int]], x: int, y: int) -> list[tuple[in
         )
         before = diagonal + 1 if is_down else diagonal - 1
         begin = furthest[before]
-        while x > begin and y > begin - before and x > 0 and y > 0:
+        while x > begin and y > begin - before:
             x, y = x - 1, y - 1
             pairs.append((x, y))
-            if distance and (x, y) == (
-                (begin, begin - before + 1) if is_down else (begin + 1, begin - before)
-            ):
-                break
         x, y = begin, begin - before
     return pairs[::-1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from math import prod
 
 from torchlens_core.diff.matching import Side
 from torchlens_core.diff.units import Unit, units_of
@@ -11,6 +12,8 @@ from torchlens_core.snapshot.outline import HOLE, Body, Carried, Operand, refs_o
 
 #: Names of neighbours that are said; more are dots.
 MAX_NEIGHBOURS = 2
+#: Names that are said of units that share a change.
+MAX_NAMES = 3
 _ONLY_HOLES = re.compile(rf"[\[\]{{}}(), {HOLE}]*")
 #: Around the number of a value from outside, until it is known what stands around the module.
 OLD_INPUT, NEW_INPUT = "\x01{}\x01", "\x02{}\x02"
@@ -43,9 +46,7 @@ def count_ops(body: Body) -> int:
     """Ops in a body and beneath, each pass of a loop."""
     total = 0
     for unit in units_of(body):
-        times = 1
-        for passes in unit.passes:
-            times *= passes
+        times = prod(unit.passes)
         if unit.op is not None:
             total += times * (unit.op.kind not in ("input", "constant"))
         elif unit.call is not None:
@@ -58,6 +59,16 @@ def between(unit: Unit, side: Side, marker: str) -> str:
     behind = names_of(unit.operands, marker)
     ahead = side.readers.get(unit.name, [])
     return " → ".join(filter(None, [_some(behind), "·", _some(ahead)]))
+
+
+def counted(names: Sequence[str]) -> str:
+    """The first names, the rest counted.
+
+    >>> counted(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + rest
 
 
 def _some(names: Sequence[str]) -> str:

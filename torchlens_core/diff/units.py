@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from torchlens_core.snapshot.outline import (
@@ -16,6 +17,7 @@ from torchlens_core.snapshot.outline import (
     Ref,
     Several,
     is_leaf,
+    mapped,
     refs_of,
 )
 
@@ -129,22 +131,17 @@ class Unit:
         return body_specs(self.call.body)[slot]
 
 
+#: Bodies whose units are kept: equal blocks are compared again and again.
+MAX_KEPT = 20_000
+
+
+@lru_cache(maxsize=MAX_KEPT)
 def units_of(body: Body) -> list[Unit]:
     """The units of a body."""
-    found = _units.get(id(body))
-    if found is None or found[0] is not body:
-        units = list(_walk(body.items, (), ()))
-        for place, unit in enumerate(units):
-            unit.place = place
-        if len(_units) > MAX_KEPT:
-            _units.clear()
-        found = _units[id(body)] = (body, units)
-    return found[1]
-
-
-#: Units by body, which is kept with them: equal blocks are compared again and again.
-_units: dict[int, tuple[Body, list[Unit]]] = {}
-MAX_KEPT = 20_000
+    units = list(_walk(body.items, (), ()))
+    for place, unit in enumerate(units):
+        unit.place = place
+    return units
 
 
 def _walk(items: Sequence[Item], passes: tuple[int, ...], loops: tuple[int, ...]) -> Iterator[Unit]:
@@ -164,27 +161,21 @@ def _walk(items: Sequence[Item], passes: tuple[int, ...], loops: tuple[int, ...]
 
 def substituted(operand: Operand, arguments: Sequence[Operand]) -> Operand:
     """An operand inside a module as it is around it: ``$0`` is what the call was given."""
-    if isinstance(operand, Carried):
-        first = substituted(operand.first, arguments)
-        return Carried(first, _several([substituted(operand.then, arguments)]), operand.level)
-    if isinstance(operand, Several):
-        return _several([substituted(ref, arguments) for ref in operand.refs])
-    if operand.name[0] != "$" or int(operand.name[1:]) >= len(arguments):
-        return operand
-    given = arguments[int(operand.name[1:])]
-    if (operand.certain and operand.is_read) or isinstance(given, Carried):
-        return given
-    return _several(
-        [
-            ref._replace(certain=ref.certain and operand.certain, is_read=ref.is_read and operand.is_read)
-            for ref in refs_of(given)
-        ]
-    )
 
+    def outside(ref: Ref) -> Operand:
+        if ref.name[0] != "$" or int(ref.name[1:]) >= len(arguments):
+            return ref
+        given = arguments[int(ref.name[1:])]
+        if (ref.certain and ref.is_read) or isinstance(given, Carried):
+            return given
+        return mapped(
+            given,
+            lambda one: one._replace(
+                certain=one.certain and ref.certain, is_read=one.is_read and ref.is_read
+            ),
+        )
 
-def _several(operands: Sequence[Operand]) -> Ref | Several:
-    refs = dict.fromkeys(ref for operand in operands for ref in refs_of(operand))
-    return next(iter(refs)) if len(refs) == 1 else Several(tuple(refs))
+    return mapped(operand, outside)
 
 
 def inlined(
@@ -195,12 +186,11 @@ def inlined(
 
     def outside(operand: Operand) -> Operand:
         """An operand that may name a module that is gone."""
-        if isinstance(operand, Carried):
-            return Carried(outside(operand.first), _several([outside(operand.then)]), operand.level)
-        if isinstance(operand, Several):
-            return _several([outside(ref) for ref in operand.refs])
-        results = inside.get(operand.name)
-        return results[operand.slot] if results is not None and operand.slot < len(results) else operand
+        return mapped(operand, result)
+
+    def result(ref: Ref) -> Operand:
+        results = inside.get(ref.name)
+        return results[ref.slot] if results is not None and ref.slot < len(results) else ref
 
     made: list[Unit] = []
     for unit in units:
@@ -226,21 +216,19 @@ def _moved(unit: Unit, name: str, operands: tuple[Operand, ...]) -> Unit:
 
 
 def _prefixed(operand: Operand, prefix: str) -> Operand:
-    if isinstance(operand, Carried):
-        then = _several([_prefixed(operand.then, prefix)])
-        return Carried(_prefixed(operand.first, prefix), then, operand.level)
-    if isinstance(operand, Several):
-        return Several(tuple(ref._replace(name=_inner(ref.name, prefix)) for ref in operand.refs))
-    return operand._replace(name=_inner(operand.name, prefix))
+    return mapped(
+        operand, lambda ref: ref if ref.name[0] in "$@" else ref._replace(name=f"{prefix}.{ref.name}")
+    )
 
 
-def _inner(name: str, prefix: str) -> str:
-    return name if name[0] in "$@" else f"{prefix}.{name}"
+def by_name(units: Sequence[Unit]) -> dict[str, Unit]:
+    """Units by name."""
+    return {unit.name: unit for unit in units}
 
 
 def body_specs(body: Body) -> tuple[str | int, ...]:
     """The spec of each result of a body, or the number of the ``$`` that it is."""
-    units = {unit.name: unit for unit in units_of(body)}
+    units = by_name(units_of(body))
     found: list[str | int] = []
     for operand in body.returns:
         ref = refs_of(operand)[0]
@@ -262,22 +250,15 @@ def body_specs(body: Body) -> tuple[str | int, ...]:
 
 #: A fingerprint: Python's own hash, since it is never kept.
 Fingerprint = int
-_digests: dict[int, tuple[Body, Fingerprint]] = {}
 
 
+@lru_cache(maxsize=MAX_KEPT)
 def digest(body: Body) -> Fingerprint:
     """A fingerprint of what a body computes: ops that do not depend on each other may run in any order."""
-    known = _digests.get(id(body))
-    if known is not None and known[0] is body:
-        return known[1]
     units = units_of(body)
     values = upstream(units, {})
     names = {unit.name: value for unit, value in zip(units, values, strict=True)}
-    found = hash((tuple(sorted(values)), tuple(_operand_key(one, names, {}) for one in body.returns)))
-    if len(_digests) > MAX_KEPT:
-        _digests.clear()
-    _digests[id(body)] = body, found
-    return found
+    return hash((tuple(sorted(values)), tuple(_operand_key(one, names, {}) for one in body.returns)))
 
 
 def upstream(units: Sequence[Unit], inputs: Mapping[str, str]) -> list[Fingerprint]:
@@ -294,9 +275,7 @@ def upstream(units: Sequence[Unit], inputs: Mapping[str, str]) -> list[Fingerpri
     return found
 
 
-def downstream(
-    units: Sequence[Unit], returns: Sequence[Operand], inputs: Mapping[str, str]
-) -> list[Fingerprint]:
+def downstream(units: Sequence[Unit], returns: Sequence[Operand]) -> list[Fingerprint]:
     """For each unit a fingerprint of it and of all that depends on it in its body."""
     readers: dict[str, list[Any]] = {}
     for n, operand in enumerate(returns):

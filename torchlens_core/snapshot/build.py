@@ -9,7 +9,6 @@ from typing import Any
 
 from torchlens_core import structure
 from torchlens_core.garbage import collector_spared
-from torchlens_core.names import words
 from torchlens_core.nodes import (
     BUFFER,
     CONSTANT,
@@ -25,7 +24,7 @@ from torchlens_core.recording import Recording
 from torchlens_core.snapshot import draft, rolling, spelling, wording
 from torchlens_core.snapshot.frames import HELD, Frame, Frames, Key, Read
 from torchlens_core.snapshot.naming import relative_name, written_name
-from torchlens_core.snapshot.outline import HOLE, Body, Held, Outline, Output, Unused
+from torchlens_core.snapshot.outline import HOLE, Body, Held, Outline, Output, Unused, merged
 
 
 def outline_of(recording: Recording, batch: int | None = None) -> Outline:
@@ -88,10 +87,8 @@ class _Builder:
         assert parent is not None
         body = self._body(frame, [self._ref(key, frame) for key in frame.returns])
         item.body = self._bodies.setdefault(body, body)
-        item.name, item.class_name = (
-            relative_name(frame.address, parent.address),
-            written_name(call.class_name),
-        )
+        item.name = relative_name(frame.address, parent.address)
+        item.class_name = written_name(call.class_name)
         item.key = (frame.address, call.chain)
         if call.training != bool(parent.call and parent.call.training):
             item.mode = "training" if call.training else "eval"
@@ -127,8 +124,7 @@ class _Builder:
         return draft.Ref(target, slot, certain=certain, is_read=is_read)
 
     def _operand(self, reads: Sequence[Read], frame: Frame) -> draft.Operand:
-        refs = dict.fromkeys(self._ref(read.key, frame, read.certain, read.is_read) for read in reads)
-        return next(iter(refs)) if len(refs) == 1 else draft.Several(tuple(refs))
+        return merged(self._ref(read.key, frame, read.certain, read.is_read) for read in reads)
 
     # -- ops ---------------------------------------------------------------------------------------
 
@@ -268,4 +264,4 @@ def _unused(recording: Recording) -> Iterator[Unused]:
 BATCH = "B"
 _SYMBOL = re.compile(r"\b([a-z]+)(\d+)\b")
 _ANGLE = re.compile(r"<[^<>]*>")
-_LED_BY_BATCH = words("repeats shape size sizes")
+_LED_BY_BATCH = spelling.SIZES | {"repeats"}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torchlens_core.snapshot import outline
-from torchlens_core.snapshot.outline import Body, Call, Held, Loop, Op
+from torchlens_core.snapshot.outline import Body, Call, Carried, Held, Loop, Op, Several, mapped
 from torchlens_core.snapshot.wording import SYMBOLS
 
 
@@ -24,32 +24,7 @@ class Ref(NamedTuple):
     is_read: bool = True
 
 
-class Several(NamedTuple):
-    """As `outline.Several`."""
-
-    refs: tuple[Ref, ...]
-
-
-class Carried(NamedTuple):
-    """As `outline.Carried`."""
-
-    #: Again one of these, in a loop in a loop.
-    first: Operand
-    then: Ref | Several
-    level: int = 0
-
-
-Operand = Ref | Several | Carried
-
-
-def mapped(operand: Operand, change: Callable[[Ref], Ref]) -> Operand:
-    """An operand with each reference changed."""
-    if isinstance(operand, Ref):
-        return change(operand)
-    if isinstance(operand, Several):
-        return Several(tuple(map(change, operand.refs)))
-    first, then = mapped(operand.first, change), mapped(operand.then, change)
-    return Carried(first, then, operand.level)  # type: ignore[arg-type]
+Operand = Ref | Several[Ref] | Carried[Ref]
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -104,18 +79,10 @@ def finished(items: list[Item], returns: list[Operand]) -> Body:
         passes = () if ref.passes == around else ref.passes
         return outline.Ref(names[id(ref.target)], ref.slot, passes, *ref[3:])
 
-    def frozen(operand: Operand) -> outline.Operand:
-        if isinstance(operand, Ref):
-            return named(operand)
-        if isinstance(operand, Several):
-            return outline.Several(tuple(map(named, operand.refs)))
-        first, then = frozen(operand.first), frozen(operand.then)
-        return outline.Carried(first, then, operand.level)  # type: ignore[arg-type]
-
     def finish(item: Item) -> outline.Item:
         if item.inside:
             return Loop(passes=item.passes, items=tuple(map(finish, item.inside)))
-        operands = [tuple(map(frozen, group)) for group in item.operands]
+        operands = [tuple(mapped(one, named) for one in group) for group in item.operands]
         if item.body is not None:
             return Call(
                 name=names[id(item)],
@@ -137,4 +104,4 @@ def finished(items: list[Item], returns: list[Operand]) -> Body:
             mark=item.mark,
         )
 
-    return Body(tuple(map(finish, items)), tuple(map(frozen, returns)))
+    return Body(tuple(map(finish, items)), tuple(mapped(one, named) for one in returns))

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from torchlens_core.names import words
 from torchlens_core.snapshot.naming import absolute_name
 from torchlens_core.snapshot.outline import (
+    SIZES,
     Argument,
     Body,
     Call,
@@ -27,7 +28,9 @@ from torchlens_core.snapshot.outline import (
     Operand,
     Outline,
     Ref,
+    address_of,
     flat,
+    held_of,
     refs_of,
     spec_parts,
     values_of,
@@ -39,9 +42,7 @@ if TYPE_CHECKING:
 
 #: Characters of a fingerprint.
 LENGTH = 16
-#: Arguments that say the size of a result, which the result says too.
-_SIZES = words("end length normalized_shape output_size repeats shape size sizes split_size steps")
-#: Those that go with the width of a model, and the ops that scale by one.
+#: Arguments that go with the width of a model, and the ops that scale by one.
 _OF_WIDTH = words("groups num_groups num_heads scale embed_dim")
 _SCALES = {("other", kind) for kind in ("mul", "mul_", "div", "div_")}
 #: The longest row of blocks that is seen to come again.
@@ -66,7 +67,8 @@ def structure_hash(history: ModelHistory | Snapshot, *, shapes: bool = True, fol
     (True, False, True)
     """
     outline = history.outline if isinstance(history, Snapshot) else take_snapshot(history).outline
-    return _Fingerprint(outline, shapes, folded).of_outline()
+    readers = Counter(address for address, _ in held_of(outline.body))
+    return _Fingerprint(shapes, folded, _batch(outline), readers).of_outline(outline)
 
 
 def _hashed(*parts: Any) -> str:
@@ -86,21 +88,20 @@ class _Value:
 class _Fingerprint:
     """One walk over an outline, calls seen through."""
 
-    def __init__(self, outline: Outline, shapes: bool, folded: bool) -> None:
-        self._outline = outline
+    def __init__(self, shapes: bool, folded: bool, batch: int, readers: Mapping[str, int]) -> None:
         self._shapes = shapes
         self._folded = folded
-        self._batch = _batch(outline)
+        self._batch = batch
         #: How many ops read each parameter: shared weights are part of the structure.
-        self._readers = Counter(_parameters(outline.body, ""))
+        self._readers = readers
         self._all: list[str] = []
         self._kinds: dict[Body, str] = {}
 
-    def of_outline(self) -> str:
+    def of_outline(self, outline: Outline) -> str:
         """The fingerprint of the whole."""
         values: _Values = {}
-        self._items(self._outline.body.items, values, "")
-        outputs = [self._operand(output.operand, values, "").hash for output in self._outline.outputs]
+        self._items(outline.body.items, values, "")
+        outputs = [self._operand(output.operand, values, "").hash for output in outline.outputs]
         return _hashed(sorted(self._all), outputs)
 
     def _items(self, items: Sequence[Item], values: _Values, address: str) -> None:
@@ -137,7 +138,7 @@ class _Fingerprint:
                     ):
                         found[again.name] = found.get(first.name, first.name)
                     del run[-period:]
-                    run[-1] = (item, run[-1][1])
+                    run[-1] = item, run[-1][1]  # what follows reads this one
                     break
         return found
 
@@ -145,15 +146,14 @@ class _Fingerprint:
         """A fingerprint of what a module does, whatever it is given first."""
         known = self._kinds.get(call.body)
         if known is None:
-            inner = _Fingerprint(Outline(model="", is_training=False, body=Body()), self._shapes, True)
+            inner = _Fingerprint(self._shapes, True, self._batch, Counter())
             values = {(f"${n}", 0): _Value(f"${n}", True) for n in range(len(call.arguments))}
-            inner._batch = self._batch
             inner._items(call.body.items, values, "")
             known = self._kinds[call.body] = _hashed(sorted(inner._all))
         return known + repr(call.arguments[1:])
 
     def _call(self, call: Call, given: Sequence[_Value], address: str) -> list[_Value]:
-        inner = _inside(call, address)
+        inner = address_of(address, call)
         values: _Values = {(f"${n}", 0): one for n, one in enumerate(given)}
         self._items(call.body.items, values, inner)
         return [self._operand(one, values, inner) for one in call.body.returns]
@@ -187,7 +187,7 @@ class _Fingerprint:
     def _argument(self, op: Op, argument: Argument) -> tuple[str, str]:
         """Keyword and text, sizes left out: the results say them."""
         keyword, text = argument.keyword, argument.text
-        if keyword in _SIZES:
+        if keyword in SIZES:
             return keyword, ""
         if not self._shapes and (keyword in _OF_WIDTH or (keyword, op.kind) in _SCALES):
             return keyword, ""
@@ -215,7 +215,9 @@ class _Fingerprint:
 
     def _ref(self, ref: Ref, values: _Values, address: str) -> _Value:
         if ref.name[0] == "@":
-            return _Value(f"parameter read {self._readers[_absolute(ref.name, address)]} times", False)
+            return _Value(
+                f"parameter read {self._readers[absolute_name(ref.name[1:], address)]} times", False
+            )
         known = values.get((ref.name, ref.slot), _LATER)
         if (ref.last is None and not ref.passes) or self._folded:
             return known
@@ -235,19 +237,3 @@ def _batch(outline: Outline) -> int:
 
 def _reads(call: Call, before: Call) -> bool:
     return bool(call.arguments) and any(ref.name == before.name for ref in refs_of(call.arguments[0]))
-
-
-def _inside(call: Call, address: str) -> str:
-    return absolute_name(call.name.partition("#")[0], address)
-
-
-def _absolute(name: str, address: str) -> str:
-    return absolute_name(name[1:], address)
-
-
-def _parameters(body: Body, address: str) -> Iterator[str]:
-    for item in flat(body.items):
-        if isinstance(item, Call):
-            yield from _parameters(item.body, _inside(item, address))
-        else:
-            yield from (_absolute(held.name, address) for held in item.held)

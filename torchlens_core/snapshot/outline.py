@@ -7,11 +7,12 @@ equal blocks have equal bodies, whatever stands around them; equal ones of a sna
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from torchlens_core.names import words
 from torchlens_core.snapshot.naming import absolute_name
 
 #: Stands in the text of an argument for each of its operands.
@@ -35,35 +36,59 @@ class Ref(NamedTuple):
     is_read: bool = True
 
 
-class Several(NamedTuple):
+#: What refers to a value: a `Ref`, or while a body is made that of `torchlens_core.snapshot.draft`.
+R = TypeVar("R", bound=tuple[Any, ...])
+S = TypeVar("S", bound=tuple[Any, ...])
+
+
+class Several(NamedTuple, Generic[R]):
     """Contents that several values make up together: ``{a, b}``."""
 
-    refs: tuple[Ref, ...]
+    refs: tuple[R, ...]
 
 
-class Carried(NamedTuple):
+class Carried(NamedTuple, Generic[R]):
     """In a loop: one value in the first pass, then another of the pass before: ``zeros~cell``.
 
     ``zeros~~cell`` speaks of the passes of the loop around the innermost one.
     """
 
     #: Again one of these, in a loop in a loop.
-    first: Operand
-    then: Ref | Several
+    first: R | Several[R] | Carried[R]
+    then: R | Several[R]
     #: Whose passes are meant: 0 for the innermost loop, 1 for the loop around it.
     level: int = 0
 
 
-Operand = Ref | Several | Carried
+Operand = Ref | Several[Ref] | Carried[Ref]
 
 
-def refs_of(operand: Operand) -> tuple[Ref, ...]:
+def refs_of(operand: R | Several[R] | Carried[R]) -> tuple[R, ...]:
     """Every value that an operand names."""
-    if isinstance(operand, Ref):
-        return (operand,)
     if isinstance(operand, Several):
         return operand.refs
-    return (*refs_of(operand.first), *refs_of(operand.then))
+    if isinstance(operand, Carried):
+        return (*refs_of(operand.first), *refs_of(operand.then))
+    return (operand,)
+
+
+def merged(operands: Iterable[R | Several[R] | Carried[R]]) -> R | Several[R]:
+    """The contents that some operands make up together."""
+    refs = dict.fromkeys(ref for operand in operands for ref in refs_of(operand))
+    return next(iter(refs)) if len(refs) == 1 else Several(tuple(refs))
+
+
+def mapped(
+    operand: R | Several[R] | Carried[R], change: Callable[[R], S | Several[S] | Carried[S]]
+) -> S | Several[S] | Carried[S]:
+    """An operand with something else in place of each value."""
+    if isinstance(operand, Several):
+        return merged(map(change, operand.refs))
+    if isinstance(operand, Carried):
+        first: S | Several[S] | Carried[S] = mapped(operand.first, change)
+        then: S | Several[S] | Carried[S] = mapped(operand.then, change)
+        return Carried(first, merged([then]), operand.level)
+    return change(operand)
 
 
 class Argument(NamedTuple):
@@ -192,6 +217,15 @@ def flat(items: tuple[Item, ...]) -> Iterator[Op | Call]:
             yield item
 
 
+def held_of(body: Body, address: str = "") -> Iterator[tuple[str, Held]]:
+    """What is held in a body and beneath, loops once, by its address: once for each op that reads it."""
+    for item in flat(body.items):
+        if isinstance(item, Op):
+            yield from ((absolute_name(held.name[1:], address), held) for held in item.held)
+        else:
+            yield from held_of(item.body, address_of(address, item))
+
+
 def calls_of(body: Body, address: str = "") -> Iterator[tuple[str, Call]]:
     """Every call in a body and beneath, loops once, each with its module's address."""
     for item in flat(body.items):
@@ -243,6 +277,10 @@ def _inputs_of_leaf(body: Body) -> int:
     return len(names) if list(names) == [f"${n}" for n in range(len(names))] else -1
 
 
+#: Arguments that say the size of a result.
+SIZES = words(
+    "end length normalized_shape output_size repeats shape size sizes split_size split_size_or_sections steps"
+)
 _SPEC = re.compile(r"(\w+)\[(.*?)\](.*)", re.DOTALL)
 
 

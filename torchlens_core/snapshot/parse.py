@@ -268,8 +268,7 @@ def _op(text: str, number: int, scope: Names, outer: list[Operand] | None) -> Op
         name = found[2]
         arguments = [one._replace(operands=_outwards(one.operands, outer)) for one in arguments]
     kind = "input" if found[1] else name.partition("#")[0]
-    op = Op(name=name, kind=kind, arguments=tuple(arguments))
-    return _with_tail(op, rest, number)
+    return _with_tail(name, kind, tuple(arguments), rest, number)
 
 
 def _outwards(operands: tuple[Operand, ...], outer: list[Operand]) -> tuple[Operand, ...]:
@@ -287,7 +286,7 @@ def _outwards(operands: tuple[Operand, ...], outer: list[Operand]) -> tuple[Oper
     return tuple(map(inside, operands))
 
 
-def _with_tail(op: Op, tail: str, number: int) -> Op:
+def _with_tail(name: str, kind: str, arguments: tuple[Argument, ...], tail: str, number: int) -> Op:
     """The op with what stands behind its arguments: results, what it writes and reads, marks."""
     results: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
@@ -306,7 +305,7 @@ def _with_tail(op: Op, tail: str, number: int) -> Op:
             found = _HELD.findall(piece) if "[" in piece else []
             if " ".join(_as_written(one) for one in found) != piece.removeprefix("buffers "):
                 fail(number, f"expected parameters such as 'weight[64, 3]', got {shown(piece)}")
-            held += [Held(f"@{name}", f"{dtype or '~'}{sizes}", is_buffer) for name, dtype, sizes in found]
+            held += [Held(f"@{one}", f"{dtype or '~'}{sizes}", is_buffer) for one, dtype, sizes in found]
         elif piece == "python":
             mark = piece
         else:
@@ -316,13 +315,12 @@ def _with_tail(op: Op, tail: str, number: int) -> Op:
             if not specs or said != piece or len(specs) > MAX_RUN:
                 fail(number, f"expected tensors such as 'f32[1, 64]', got {shown(piece)}")
             results, written = (specs, written) if sign == " -> " else (results, specs)
-    plain = Op(name=op.name, kind=op.kind, results=results, written=written)
-    dtype = main_dtype(plain)
+    dtype = main_dtype(results + written)
     held = [one._replace(spec=dtype + one.spec[1:]) if one.spec[0] == "~" else one for one in held]
     return Op(
-        name=op.name,
-        kind=op.kind,
-        arguments=_with_hidden(op.arguments, held),
+        name=name,
+        kind=kind,
+        arguments=_with_hidden(arguments, held),
         results=results,
         written=written,
         held=tuple(held),
@@ -343,14 +341,9 @@ def _with_hidden(arguments: tuple[Argument, ...], held: Sequence[Held]) -> tuple
         for one in held
         if one.name not in said and one.name[1:2] not in (ROOT, UP)
     ]
-    at = next(
-        (n for n, one in enumerate(arguments) if one.keyword or not _is_positional(one)), len(arguments)
-    )
+    named = (n for n, one in enumerate(arguments) if one.keyword or not one.operands)
+    at = next(named, len(arguments))
     return (*arguments[:at], *hidden, *arguments[at:])
-
-
-def _is_positional(argument: Argument) -> bool:
-    return bool(argument.operands)
 
 
 def _leaf(call: re.Match[str], line: Line, scope: Names) -> Call:

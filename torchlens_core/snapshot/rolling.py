@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from torchlens_core.snapshot.draft import Carried, Item, Operand, Ref, Several, flat, mapped
-from torchlens_core.snapshot.outline import Argument, Body, Call, Held, Loop, Op
+from torchlens_core.snapshot.draft import Item, Operand, Ref, flat
+from torchlens_core.snapshot.outline import Body, Call, Carried, Loop, Op, mapped, merged, refs_of
 from torchlens_core.snapshot.outline import Item as Finished
 
 #: Bodies in which loops of more lengths than this follow each other keep some of them unrolled.
@@ -62,7 +63,6 @@ def _one_sweep(
             n += 1
     if not moved:
         return None
-    inside = {id(item) for loop in made if loop.inside for item in flat([loop])}
 
     def change(ref: Ref) -> Ref:
         if isinstance(ref.target, str) or id(ref.target) not in moved:
@@ -70,25 +70,17 @@ def _one_sweep(
         template, number = moved[id(ref.target)]
         return ref._replace(target=template, passes=(number, *ref.passes))
 
-    for item in flat(made):
-        if id(item) not in inside or id(item) not in moved:
-            item.operands = [[mapped(one, change) for one in group] for group in item.operands]
-    _redirect_templates(made, moved, change)
-    return made, [mapped(one, change) for one in returns]
-
-
-def _redirect_templates(made: list[Item], moved: dict[int, tuple[Item, int]], change: Any) -> None:
-    """What a loop reads of loops before it."""
-    for loop in made:
-        own = {id(item) for item in flat([loop])} if loop.inside else set()
-        if not any(one in moved for one in own):
-            continue
+    for one in made:
+        own = {id(item) for item in flat([one])}  # among themselves, items of a loop mean the same pass
 
         def change_other(ref: Ref, own: set[int] = own) -> Ref:
             return ref if id(ref.target) in own else change(ref)
 
-        for item in flat([loop]):
-            item.operands = [[mapped(one, change_other) for one in group] for group in item.operands]
+        for item in flat([one]):
+            item.operands = [
+                [mapped(operand, change_other) for operand in group] for group in item.operands
+            ]
+    return made, [mapped(operand, change) for operand in returns]
 
 
 # -- which items are passes of a loop --------------------------------------------------------------
@@ -102,20 +94,15 @@ class _Region:
         self._start = start
         self._period = period
         self._places: dict[int, tuple[int, int]] = {}
-        self._known = 0
-
-    def one_pass(self, number: int) -> list[Item]:
-        """The items of a pass, those of loops inside once."""
-        begin = self._start + number * self._period
-        return list(flat(list(self._items[begin : begin + self._period])))
 
     def place(self, item: Item | str) -> tuple[int, int] | None:
         """Pass and position of an item; None if it is outside or in a pass not looked at yet."""
         return None if isinstance(item, str) else self._places.get(id(item))
 
     def look_at(self, number: int) -> list[Item]:
-        """The items of the next pass, which are known from then on."""
-        found = self.one_pass(number)
+        """The items of the next pass, those of loops inside once; they are known from then on."""
+        begin = self._start + number * self._period
+        found = list(flat(list(self._items[begin : begin + self._period])))
         for position, item in enumerate(found):
             self._places[id(item)] = number, position
         return found
@@ -235,9 +222,8 @@ def _rule(zeroth: Operand, first: Operand, region: _Region, level: int) -> _Rule
     """What an operand is in all passes of a loop, with ``level`` loops between it and the reader."""
     if _relative(zeroth, 0, region) == _relative(first, 1, region):
         return _Rule(zeroth, first, region)
-    if isinstance(zeroth, Carried) and isinstance(
-        first, Carried
-    ):  # a loop in it begins with what it carries
+    if isinstance(zeroth, Carried) and isinstance(first, Carried):
+        # a loop in it begins with what it carries
         begins = _rule(zeroth.first, first.first, region, level)
         is_same = _relative(zeroth.then, 0, region) == _relative(first.then, 1, region)
         if begins is None or begins.step or not is_same or zeroth.level != first.level:
@@ -248,10 +234,13 @@ def _rule(zeroth: Operand, first: Operand, region: _Region, level: int) -> _Rule
         )
     if isinstance(zeroth, Carried) or isinstance(first, Carried):
         return None
-    reaches = {place[0] for ref in _refs(first) if (place := region.place(ref.target)) is not None}
-    if reaches == {0} and all(region.place(ref.target) is None for ref in _refs(zeroth)):
+    reaches = {place[0] for ref in refs_of(first) if (place := region.place(ref.target)) is not None}
+    if reaches == {0} and all(region.place(ref.target) is None for ref in refs_of(zeroth)):
         return _Rule(
-            zeroth, first, region, merged=lambda change: _carried(zeroth, mapped(first, change), level)
+            zeroth,
+            first,
+            region,
+            merged=lambda change: Carried(zeroth, merged([mapped(first, change)]), level),
         )
     if isinstance(zeroth, Ref) and isinstance(first, Ref) and region.place(first.target) is None:
         # in a loop in the loop, nobody could say whose passes are counted
@@ -260,21 +249,10 @@ def _rule(zeroth: Operand, first: Operand, region: _Region, level: int) -> _Rule
     return None
 
 
-def _carried(first: Operand, then: Operand, level: int) -> Carried:
-    assert not isinstance(then, Carried)
-    return Carried(first, then, level)
-
-
-def _refs(operand: Operand) -> tuple[Ref, ...]:
-    if isinstance(operand, Ref):
-        return (operand,)
-    return operand.refs if isinstance(operand, Several) else (*_refs(operand.first), *_refs(operand.then))
-
-
 def _relative(operand: Operand, number: int, region: _Region) -> Any:
     """An operand with items of the loop as how many passes back they are, and where in the pass."""
     found = []
-    for ref in _refs(operand):
+    for ref in refs_of(operand):
         place = region.place(ref.target)
         target = ref.target if place is None else (number - place[0], place[1])
         found.append((target if isinstance(target, str | tuple) else id(target), *ref[1:]))
@@ -294,19 +272,15 @@ def _loop(
     templates |= {id(item): item for item in passes[0]}
 
     def change(ref: Ref) -> Ref:
-        return (
-            ref
-            if isinstance(ref.target, str)
-            else ref._replace(target=templates.get(id(ref.target), ref.target))
-        )
+        return ref._replace(target=templates.get(id(ref.target), ref.target))
 
     for zeroth, first in zip(passes[0], passes[1], strict=True):
         zeroth.texts = [
             (keyword, spread(a, b, count))
             for (keyword, a), (_, b) in zip(zeroth.texts, first.texts, strict=True)
         ]
-        zeroth.results = [spread(a, b, count) for a, b in zip(zeroth.results, first.results, strict=True)]
-        zeroth.written = [spread(a, b, count) for a, b in zip(zeroth.written, first.written, strict=True)]
+        zeroth.results = _spread_all(zeroth.results, first.results, count)
+        zeroth.written = _spread_all(zeroth.written, first.written, count)
         if zeroth.body is not None and first.body is not None:
             zeroth.body = _spread_body(zeroth.body, first.body, count)
         pairs = [list(zip(a, b, strict=True)) for a, b in zip(zeroth.operands, first.operands, strict=True)]
@@ -415,27 +389,20 @@ def _spread_item(zeroth: Finished, first: Finished, count: int) -> Finished:
         return zeroth
     if isinstance(zeroth, Call):
         assert isinstance(first, Call)
-        body = _spread_body(zeroth.body, first.body, count)
-        return Call(
-            name=zeroth.name,
-            class_name=zeroth.class_name,
-            arguments=zeroth.arguments,
-            body=body,
-            mode=zeroth.mode,
-        )
+        return replace(zeroth, body=_spread_body(zeroth.body, first.body, count))
     assert isinstance(first, Op)
-    arguments = zip(zeroth.arguments, first.arguments, strict=True)
-    return Op(
-        name=zeroth.name,
-        kind=zeroth.kind,
-        arguments=tuple(
-            Argument(a.keyword, spread(a.text, b.text, count), a.operands) for a, b in arguments
-        ),
-        results=tuple(spread(a, b, count) for a, b in zip(zeroth.results, first.results, strict=True)),
-        written=tuple(spread(a, b, count) for a, b in zip(zeroth.written, first.written, strict=True)),
-        held=tuple(
-            Held(a.name, spread(a.spec, b.spec, count), a.is_buffer)
-            for a, b in zip(zeroth.held, first.held, strict=True)
-        ),
-        mark=zeroth.mark,
+    texts = _spread_all(
+        [one.text for one in zeroth.arguments], [one.text for one in first.arguments], count
     )
+    specs = _spread_all([one.spec for one in zeroth.held], [one.spec for one in first.held], count)
+    return replace(
+        zeroth,
+        arguments=tuple(a._replace(text=text) for a, text in zip(zeroth.arguments, texts, strict=True)),
+        results=tuple(_spread_all(zeroth.results, first.results, count)),
+        written=tuple(_spread_all(zeroth.written, first.written, count)),
+        held=tuple(one._replace(spec=spec) for one, spec in zip(zeroth.held, specs, strict=True)),
+    )
+
+
+def _spread_all(zeroth: Sequence[str], first: Sequence[str], count: int) -> list[str]:
+    return [spread(a, b, count) for a, b in zip(zeroth, first, strict=True)]

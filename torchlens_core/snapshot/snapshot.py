@@ -64,7 +64,8 @@ def take_snapshot(history: ModelHistory, *, batch: int | None = None) -> Snapsho
             "Mend the model first."
         )
     version = torch.__version__.partition("+")[0]
-    return Snapshot(outline_of(history.recording, batch), {"recorded with": f"torch {version}"})
+    outline = history.outline if batch is None else outline_of(history.recording, batch)
+    return Snapshot(outline, {"recorded with": f"torch {version}"})
 
 
 def read_snapshot(text: str) -> Snapshot:

@@ -48,7 +48,8 @@ _LEFT_OUT = words("device generator inplace non_blocking pin_memory return_indic
 _FROM_DATA = words("as_tensor asarray new_tensor scalar_tensor tensor")
 #: Geometry: ``(2, 2)`` is ``2``.
 _GEOMETRY = words("stride padding dilation kernel_size output_size output_padding")
-_SIZES = words("size shape sizes")
+#: Sizes of a result, a number each or all in one tuple.
+SIZES = words("size shape sizes")
 _NOTHING = object()
 
 
@@ -129,10 +130,10 @@ def plain_value(keyword: str, value: Any) -> Any:
         items = tuple(value)
         if keyword in _GEOMETRY and all(type(item) is int and item == items[0] for item in items):
             return items[0]
-        if len(items) == 1 and type(items[0]) is int and keyword not in _SIZES:
+        if len(items) == 1 and type(items[0]) is int and keyword not in SIZES:
             return items[0]
         return items
-    return (value,) if type(value) is int and keyword in _SIZES else value
+    return (value,) if type(value) is int and keyword in SIZES else value
 
 
 def _has_any_tensor(value: Any) -> bool:

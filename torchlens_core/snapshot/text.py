@@ -286,9 +286,9 @@ def hidden_arguments(op: Op) -> set[int]:
 def _held(held: Held, op: Op) -> str:
     dtype, _ = spec_parts(held.spec)
     name = held.name[1:]
-    return name + (held.spec[len(dtype) :] if dtype == main_dtype(op) else f":{held.spec}")
+    return name + (held.spec[len(dtype) :] if dtype == main_dtype(op.specs) else f":{held.spec}")
 
 
-def main_dtype(op: Op) -> str:
-    """The dtype that parameters of an op have if nothing is said."""
-    return spec_parts(op.specs[0])[0] if op.specs else ""
+def main_dtype(specs: Sequence[str]) -> str:
+    """The dtype that parameters of an op have if nothing is said: that of its first value."""
+    return spec_parts(specs[0])[0] if specs else ""

@@ -1,9 +1,10 @@
-"""What a diff consists of, as plain data."""
+"""What a diff of two graphs consists of, as plain data; who only names classes of changes needs no more."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 #: Whom a change concerns: all who use the model, those who rely on sizes and dtypes, or nobody.
 BREAKING, SHAPE, ORDER = "breaking", "shape", "order"
@@ -27,6 +28,10 @@ class Change:
     #: In words: ``+ mul(other=0.5)   relu → · → conv2   f32[1, 256, 14, 14]``.
     text: str
 
+    def is_at(self, pattern: str) -> bool:
+        """Whether it is at a module whose address matches a pattern."""
+        return any(matches(address, pattern) for address in (self.address, self.place))
+
     @property
     def gist(self) -> str:
         """The text without sizes and without what is outside the module: the same for alike modules."""
@@ -36,3 +41,12 @@ class Change:
     def place(self) -> str:
         """Address of what is changed."""
         return ".".join(part for part in (self.address, self.name) if part)
+
+
+def matches(address: str, pattern: str) -> bool:
+    """Whether a pattern stands for a module: ``layer4.*`` also stands for ``layer4`` itself.
+
+    >>> matches("layer4.0", "layer4.*"), matches("layer4", "layer4.*"), matches("layer41", "layer4.*")
+    (True, True, False)
+    """
+    return fnmatchcase(address, pattern) or fnmatchcase(f"{address}.", pattern)
