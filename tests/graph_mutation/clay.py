@@ -14,10 +14,10 @@ from torchlens_core.snapshot.outline import (
     Operand,
     Outline,
     Ref,
-    Several,
     address_of,
     flat,
     is_leaf,
+    mapped,
     refs_of,
 )
 
@@ -57,8 +57,8 @@ class Clay:
     def change_refs(self, change: Callable[[draft.Ref], draft.Operand]) -> None:
         """Have every reference be something else."""
         for unit in self.units:
-            unit.operands = [[_changed(one, change) for one in group] for group in unit.operands]
-        self.returns = [_changed(one, change) for one in self.returns]
+            unit.operands = [[mapped(one, change) for one in group] for group in unit.operands]
+        self.returns = [mapped(one, change) for one in self.returns]
 
     def readers(self, unit: draft.Item) -> list[draft.Item]:
         """Units that read a unit."""
@@ -76,9 +76,7 @@ class Clay:
     def finished(self) -> tuple[Body, list[int]]:
         """The body, and which of its ``$`` are still read: those have new numbers."""
         seen = {ref.target for unit in self.units for ref in refs_in(unit) if isinstance(ref.target, str)}
-        seen |= {
-            ref.target for one in self.returns for ref in refs_of_draft(one) if isinstance(ref.target, str)
-        }
+        seen |= {ref.target for one in self.returns for ref in refs_of(one) if isinstance(ref.target, str)}
         kept = sorted(int(name[1:]) for name in seen if name[0] == "$")
         numbers = {f"${old}": f"${new}" for new, old in enumerate(kept)}
         self.change_refs(lambda ref: ref._replace(target=numbers.get(ref.target, ref.target)))  # type: ignore[arg-type]
@@ -92,34 +90,14 @@ def _containers(items: list[draft.Item]) -> Iterator[list[draft.Item]]:
             yield from _containers(item.inside)
 
 
-def refs_of_draft(operand: draft.Operand) -> tuple[draft.Ref, ...]:
-    """Every value that an operand names."""
-    if isinstance(operand, draft.Ref):
-        return (operand,)
-    if isinstance(operand, draft.Several):
-        return operand.refs
-    return (*refs_of_draft(operand.first), *refs_of_draft(operand.then))
-
-
 def refs_in(unit: draft.Item) -> list[draft.Ref]:
     """Every value that a unit reads."""
-    return [ref for group in unit.operands for one in group for ref in refs_of_draft(one)]
+    return [ref for group in unit.operands for one in group for ref in refs_of(one)]
 
 
 def first(operand: draft.Operand) -> draft.Ref:
     """The value that says what spec an operand has."""
-    return refs_of_draft(operand)[0]
-
-
-def _changed(operand: draft.Operand, change: Callable[[draft.Ref], draft.Operand]) -> draft.Operand:
-    if isinstance(operand, draft.Ref):
-        return change(operand)
-    if isinstance(operand, draft.Carried):
-        then = _changed(operand.then, change)
-        assert not isinstance(then, draft.Carried)
-        return operand._replace(first=_changed(operand.first, change), then=then)
-    refs = dict.fromkeys(ref for one in operand.refs for ref in refs_of_draft(change(one)))
-    return next(iter(refs)) if len(refs) == 1 else draft.Several(tuple(refs))
+    return refs_of(operand)[0]
 
 
 def spec_in(body: Body, slot: int, outer: Callable[[int], str]) -> str:
@@ -167,20 +145,11 @@ def thawed(body: Body, given: int = 0, outer: Callable[[int], str] = str) -> Cla
     def ref(one: Ref) -> draft.Ref:
         return draft.Ref(made.get(one.name, one.name), *one[1:])
 
-    def operand(one: Operand) -> draft.Operand:
-        if isinstance(one, Ref):
-            return ref(one)
-        if isinstance(one, Several):
-            return draft.Several(tuple(map(ref, one.refs)))
-        then = operand(one.then)
-        assert not isinstance(then, draft.Carried)
-        return draft.Carried(operand(one.first), then, *one[2:])
-
     items = opened(body.items, ())
     for item in flat(body.items):
         groups = [item.arguments] if isinstance(item, Call) else [one.operands for one in item.arguments]
-        made[item.name].operands = [[operand(one) for one in group] for group in groups]
-    return Clay(items, [operand(one) for one in body.returns], given, outer)
+        made[item.name].operands = [[mapped(one, ref) for one in group] for group in groups]
+    return Clay(items, [mapped(one, ref) for one in body.returns], given, outer)
 
 
 def model_body(outline: Outline) -> Body:

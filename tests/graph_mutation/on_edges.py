@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from random import Random
 
-from graph_mutation import clay
 from graph_mutation.clay import Clay
 from graph_mutation.mutants import (
     on_body,
 )
 from graph_mutation.wiring import (
     choose,
+    choose_operand,
     count_values,
     hands_through,
     is_free,
@@ -23,6 +23,7 @@ from graph_mutation.wiring import (
 from torchlens_core.snapshot import draft
 from torchlens_core.snapshot.outline import (
     HOLE,
+    refs_of,
 )
 
 
@@ -99,9 +100,7 @@ def drop_edge(body: Clay, random: Random):
         if unit.body is not None or len(value_places(unit)) < 2:
             continue
         for n, (_, text) in enumerate(unit.texts):
-            many = f"{HOLE}, {HOLE}" in text and all(
-                len(clay.refs_of_draft(one)) == 1 for one in unit.operands[n]
-            )
+            many = f"{HOLE}, {HOLE}" in text and all(len(refs_of(one)) == 1 for one in unit.operands[n])
             if many or (text == HOLE and len(unit.operands[n]) == 1 and (n, 0) in value_places(unit)):
                 found.append((unit, n, many))
     chosen = choose(random, found)
@@ -120,14 +119,7 @@ def drop_edge(body: Clay, random: Random):
 @on_body(most=3)
 def forget_part(body: Clay, random: Random):
     """Contents that several values make up together lack one of them."""
-    found = [
-        (unit, n, m)
-        for unit in body.units
-        for n, group in enumerate(unit.operands)
-        for m, one in enumerate(group)
-        if isinstance(one, draft.Several)
-    ]
-    chosen = choose(random, found)
+    chosen = choose_operand(body, random, lambda unit, one: isinstance(one, draft.Several))
     if chosen is None:
         return None
     unit, n, m = chosen
@@ -143,7 +135,7 @@ def change_return(body: Clay, random: Random):
         return None
     n = random.randrange(len(body.returns))
     old = body.returns[n]
-    taken = {ref for one in body.returns for ref in clay.refs_of_draft(one)}
+    taken = {ref for one in body.returns for ref in refs_of(one)}
     found = [
         draft.Ref(unit, slot)
         for unit in body.items

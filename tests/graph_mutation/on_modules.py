@@ -13,6 +13,7 @@ from graph_mutation.mutants import (
 from graph_mutation.wiring import (
     bypassed,
     choose,
+    choose_operand,
     count_values,
     hands_through,
     is_free,
@@ -30,6 +31,7 @@ from torchlens_core.snapshot.outline import (
     Call,
     Op,
     Ref,
+    refs_of,
 )
 
 
@@ -165,19 +167,17 @@ def group_modules(body: Clay, random: Random):
         if other not in (one, two)
         for ref in clay.refs_in(other)
         if ref.target in (one, two)
-    ) | dict.fromkeys(
-        ref for op in body.returns for ref in clay.refs_of_draft(op) if ref.target in (one, two)
-    )
+    ) | dict.fromkeys(ref for op in body.returns for ref in refs_of(op) if ref.target in (one, two))
     outside = list(
         dict.fromkeys(
             operand
             for unit in (one, two)
             for operand in unit.operands[0]
-            if all(ref.target is not one for ref in clay.refs_of_draft(operand))
+            if all(ref.target is not one for ref in refs_of(operand))
         )
     )
     mixed = [x for x in two.operands[0] if not isinstance(x, draft.Ref)]
-    if not wanted or any(ref.target is one for x in mixed for ref in clay.refs_of_draft(x)):
+    if not wanted or any(ref.target is one for x in mixed for ref in refs_of(x)):
         return None
 
     def inner(unit: draft.Item) -> Call:
@@ -262,7 +262,7 @@ def move_unit(body: Clay, random: Random):
         if (
             given is None
             or len(readers) != 1
-            or any(ref.target is unit for one in body.returns for ref in clay.refs_of_draft(one))
+            or any(ref.target is unit for one in body.returns for ref in refs_of(one))
         ):
             continue
         (reader,) = readers
@@ -346,14 +346,9 @@ def change_passes(body: Clay, random: Random):
 @on_body(most=1)
 def change_what_is_carried(body: Clay, random: Random):
     """The first pass of a loop begins with another value."""
-    found = [
-        (unit, n, m)
-        for unit in body.units
-        for n, group in enumerate(unit.operands)
-        for m, one in enumerate(group)
-        if isinstance(one, draft.Carried) and isinstance(one.first, draft.Ref)
-    ]
-    chosen = choose(random, found)
+    chosen = choose_operand(
+        body, random, lambda unit, one: isinstance(one, draft.Carried) and isinstance(one.first, draft.Ref)
+    )
     if chosen is None:
         return None
     unit, n, m = chosen
@@ -375,16 +370,15 @@ def change_what_is_carried(body: Clay, random: Random):
 @on_body(most=3)
 def stop_carrying(body: Clay, random: Random):
     """Each pass of a loop begins anew."""
-    found = [
-        (unit, n, m)
-        for unit in body.units
-        for n, group in enumerate(unit.operands)
-        for m, one in enumerate(group)
-        if isinstance(one, draft.Carried)
-        and is_simple(one.first)
-        and is_free(unit, one.first._replace(slot=99))
-    ]
-    chosen = choose(random, found)
+    chosen = choose_operand(
+        body,
+        random,
+        lambda unit, one: (
+            isinstance(one, draft.Carried)
+            and is_simple(one.first)
+            and is_free(unit, one.first._replace(slot=99))
+        ),
+    )
     if chosen is None:
         return None
     unit, n, m = chosen

@@ -320,9 +320,8 @@ def mark_opaque(op: Op, random: Random):
     return replace(op, mark="" if op.mark else "opaque"), ["opaque"]
 
 
-@on_op()
-def lose_certainty(op: Op, random: Random):
-    """It is not certain any more that a value is the one that is read."""
+def _with_sign(op: Op, random: Random, sign: str) -> Op | None:
+    """The op with the other truth said of a value that it reads: ``certain`` or ``is_read``."""
     found = [
         (n, m)
         for n, one in enumerate(op.arguments)
@@ -333,27 +332,23 @@ def lose_certainty(op: Op, random: Random):
         return None
     n, m = random.choice(found)
     argument = op.arguments[n]
-    ref = argument.operands[m]
-    changed = (*argument.operands[:m], ref._replace(certain=not ref.certain), *argument.operands[m + 1 :])
-    return _with_argument(op, n, argument._replace(operands=changed)), ["certain"]
+    ref = argument.operands[m]._replace(**{sign: not getattr(argument.operands[m], sign)})
+    changed = (*argument.operands[:m], ref, *argument.operands[m + 1 :])
+    return _with_argument(op, n, argument._replace(operands=changed))
+
+
+@on_op()
+def lose_certainty(op: Op, random: Random):
+    """It is not certain any more that a value is the one that is read."""
+    made = _with_sign(op, random, "certain")
+    return None if made is None else (made, ["certain"])
 
 
 @on_op()
 def read_or_overwrite(op: Op, random: Random):
     """A value that was read is only overwritten now, or the other way."""
-    found = [
-        (n, m)
-        for n, one in enumerate(op.arguments)
-        for m, ref in enumerate(one.operands)
-        if isinstance(ref, Ref) and ref.name[0] != "@" and ref.last is None
-    ]
-    if not found:
-        return None
-    n, m = random.choice(found)
-    argument = op.arguments[n]
-    ref = argument.operands[m]
-    changed = (*argument.operands[:m], ref._replace(is_read=not ref.is_read), *argument.operands[m + 1 :])
-    return _with_argument(op, n, argument._replace(operands=changed)), ["overwritten|read|overwrites|reads"]
+    made = _with_sign(op, random, "is_read")
+    return None if made is None else (made, ["overwritten|read|overwrites|reads"])
 
 
 @on_op()

@@ -27,6 +27,7 @@ from torchlens_core.snapshot.outline import (
     Op,
     Ref,
     default_returns,
+    refs_of,
 )
 
 
@@ -48,10 +49,7 @@ def drop_unit(body: Clay, random: Random):
 def drop_unread(body: Clay, random: Random):
     """An op or module that nobody reads is not there."""
     returned = {
-        ref.target
-        for one in body.returns
-        for ref in clay.refs_of_draft(one)
-        if isinstance(ref.target, draft.Item)
+        ref.target for one in body.returns for ref in refs_of(one) if isinstance(ref.target, draft.Item)
     }
     read = {id(ref.target) for unit in body.units for ref in clay.refs_in(unit)} | {
         id(one) for one in returned

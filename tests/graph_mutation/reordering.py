@@ -8,7 +8,7 @@ from random import Random
 from graph_mutation import clay
 from graph_mutation.clay import Clay
 from torchlens_core.snapshot import draft
-from torchlens_core.snapshot.outline import Outline
+from torchlens_core.snapshot.outline import Outline, refs_of
 
 
 def shuffled_body(outline: Outline, random: Random) -> Outline | None:
@@ -77,7 +77,7 @@ def _needed(body: Clay, items: Sequence[draft.Item]) -> list[set[int]]:
     def read(operand: draft.Operand) -> list[draft.Ref]:
         if isinstance(operand, draft.Carried):  # the rest is of the pass before
             return read(operand.first)
-        return list(clay.refs_of_draft(operand))
+        return list(refs_of(operand))
 
     return [
         {

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from graph_mutation import clay
 from graph_mutation.clay import Clay
 from torchlens_core.snapshot import draft
-from torchlens_core.snapshot.outline import (
-    HOLE,
-    Ref,
-)
+from torchlens_core.snapshot.outline import HOLE, Ref, refs_of
 
 
 def is_simple(operand: draft.Operand) -> bool:
@@ -32,6 +29,20 @@ def value_places(unit: draft.Item) -> list[tuple[int, int]]:
         for m, one in enumerate(group)
         if not (isinstance(clay.first(one).target, str) and clay.first(one).target[0] == "@")
     ]
+
+
+def choose_operand(
+    body: Clay, random: Random, wanted: Callable[[draft.Item, draft.Operand], bool]
+) -> tuple[draft.Item, int, int] | None:
+    """A unit of a body, and where an operand stands that is wanted."""
+    found = [
+        (unit, n, m)
+        for unit in body.units
+        for n, group in enumerate(unit.operands)
+        for m, one in enumerate(group)
+        if wanted(unit, one)
+    ]
+    return choose(random, found)
 
 
 def count_values(unit: draft.Item) -> int:
@@ -73,7 +84,7 @@ def choose(random: Random, found: Sequence):
 
 def is_free(unit: draft.Item, ref: draft.Ref) -> bool:
     """Whether a unit can read a value: modules are given each one once."""
-    return unit.body is None or all(ref not in clay.refs_of_draft(one) for one in unit.operands[0])
+    return unit.body is None or all(ref not in refs_of(one) for one in unit.operands[0])
 
 
 def title(unit: draft.Item, name: str) -> list[str]:
@@ -103,15 +114,15 @@ def bypassed(body: Clay, unit: draft.Item) -> draft.Ref | None:
     for other in body.units:
         for group in other.operands:
             for one in group:
-                refs = clay.refs_of_draft(one)
+                refs = refs_of(one)
                 if isinstance(one, draft.Carried) and any(ref.target is unit for ref in refs):
                     return None
                 if any(ref.target is unit and (ref.passes or ref.last is not None) for ref in refs):
                     return None
                 if other.body is not None and any(ref.target is unit for ref in refs):
-                    if any(given in clay.refs_of_draft(two) for two in group):
+                    if any(given in refs_of(two) for two in group):
                         return None
-    returned = [ref for one in body.returns for ref in clay.refs_of_draft(one)]
+    returned = [ref for one in body.returns for ref in refs_of(one)]
     if any(ref.target is unit for ref in returned) and (given in returned or isinstance(given.target, str)):
         return None
     return given
