@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from torchlens_core import lookup, printed
+from torchlens_core.draw.pictures import Picture, picture
 from torchlens_core.entries import Layer, ModuleCall, Op
 from torchlens_core.graph import Graph
 from torchlens_core.nodes import BUFFER, CONSTANT, ESCAPE, INPUT, OP, OUTPUT, PARAMETER, Call, Node
@@ -77,6 +78,13 @@ class ModelHistory:
     def outline(self) -> Outline:
         """The structure of the pass: what snapshots hold."""
         return outline_of(self.recording)
+
+    def picture(self, **options: Any) -> Picture:
+        """A picture of the pass; ``options`` are the fields of `torchlens_core.draw.Options`."""
+        return picture(self, **options)
+
+    def _repr_html_(self) -> str:
+        return f'<div style="max-height:40em;overflow:auto">{self.picture(theme="auto").svg()}</div>'
 
     # -- entries -----------------------------------------------------------------------------------
 

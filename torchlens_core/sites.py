@@ -11,6 +11,7 @@ import linecache
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -124,6 +125,7 @@ class Frame:
         return f"{self.filename}:{self.line} in {self.function}"
 
 
+@lru_cache(maxsize=65536)
 def frame_at(code: CodeType, offset: int) -> Frame:
     """The line that instruction ``offset`` of ``code`` belongs to."""
     line = code.co_firstlineno

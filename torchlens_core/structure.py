@@ -149,6 +149,22 @@ def show(root: str, path: Path) -> str:
     return text
 
 
+def input_name(path: Path, parameters: Sequence[str]) -> str:
+    """What an input is called in ``forward``, whose positional ``parameters`` are given.
+
+    >>> input_name((("item", 1), ("item", 0)), ("x", "*masks"))
+    'masks.0.0'
+    """
+    first: Any = path[0][1] if path else "input"
+    if isinstance(first, int) and parameters:
+        last = len(parameters) - 1
+        if parameters[min(first, last)][0] == "*":
+            first = f"{parameters[last][1:]}.{first - last}"
+        elif first <= last:
+            first = parameters[first]
+    return show(str(first), path[1:])
+
+
 def replace(root: Any, change: Callable[[Tensor], Any]) -> Any:
     """``root`` with every tensor ``t`` replaced by ``change(t)``; containers are copied, all else is shared.
 

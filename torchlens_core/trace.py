@@ -41,12 +41,16 @@ def log_forward_pass(
     save_gradients: bool = False,
     random_seed: int | None = None,
     vis_opt: str = "none",
-    vis_nesting_depth: int = 1000,
+    vis_nesting_depth: int | None = None,
     vis_outpath: str = "graph.gv",
     vis_save_only: bool = False,
     vis_fileformat: str = "pdf",
     vis_buffer_layers: bool = False,
-    vis_direction: str = "bottomup",
+    vis_direction: str = "topdown",
+    vis_node_overrides: Mapping[str, Any] | None = None,
+    vis_edge_overrides: Mapping[str, Any] | None = None,
+    vis_gradient_edge_overrides: Mapping[str, Any] | None = None,
+    vis_module_overrides: Mapping[str, Any] | None = None,
 ) -> ModelHistory:
     """Run ``model`` once and return the history of the pass: every op, what it returned, and the graph.
 
@@ -65,12 +69,17 @@ def log_forward_pass(
         save_gradients: keep the gradients that later backward passes give to activations.
         random_seed: seed of the generators for this pass; they are put back afterwards.
         vis_opt: ``"none"``, ``"rolled"`` (a node a layer) or ``"unrolled"`` (a node a pass): draw the graph.
-        vis_nesting_depth: levels of modules drawn open.
+        vis_nesting_depth: levels of modules drawn open; None for as many as keep the picture readable.
         vis_outpath: where the picture is written, without the format's ending.
         vis_save_only: write the picture, and do not show it.
-        vis_fileformat: ``"pdf"``, ``"svg"``, ``"png"`` and what else the engine knows.
+        vis_fileformat: ``"pdf"``, ``"svg"``, ``"png"``, ``"dot"``, or ``"json"`` for Model Explorer.
         vis_buffer_layers: draw buffers too.
-        vis_direction: ``"bottomup"``, ``"topdown"`` or ``"leftright"``.
+        vis_direction: ``"topdown"``, ``"bottomup"`` or ``"leftright"``.
+        vis_node_overrides: attributes of boxes by their names in DOT (``fillcolor``, ``color``, ``fontcolor``,
+            ``penwidth``, ``style``, ``label``, ``tooltip``); a callable is given the history and the layer.
+        vis_edge_overrides: the same for edges; a callable is given the history and the layers at both ends.
+        vis_gradient_edge_overrides: the same for edges of gradients.
+        vis_module_overrides: the same for modules; a callable is given the history and the module call.
 
     Raises:
         ArgumentError: ``model`` is no module, or cannot be called with these arguments; nothing was run.
@@ -88,6 +97,12 @@ def log_forward_pass(
     drawing = draw.Drawing(
         *(vis_opt, vis_nesting_depth, vis_outpath, vis_save_only, vis_fileformat),
         *(vis_buffer_layers, vis_direction),
+        draw.Overrides(
+            node=vis_node_overrides or {},
+            edge=vis_edge_overrides or {},
+            gradient_edge=vis_gradient_edge_overrides or {},
+            module=vis_module_overrides or {},
+        ),
     )
     args, kwargs = _arguments(model, input_args, input_kwargs)
     options = _saving(
@@ -185,13 +200,9 @@ def show_model_graph(
     input_kwargs: Mapping[str, Any] | None = None,
     *,
     vis_opt: str = "unrolled",
-    vis_nesting_depth: int = 1000,
-    vis_outpath: str = "graph.gv",
     save_only: bool = False,
-    vis_fileformat: str = "pdf",
-    vis_buffer_layers: bool = False,
-    vis_direction: str = "bottomup",
     random_seed: int | None = None,
+    **vis_options: Any,
 ) -> None:
     """Draw the graph of ``model`` without keeping activations; the arguments are those of `log_forward_pass`."""
     log_forward_pass(
@@ -201,12 +212,8 @@ def show_model_graph(
         layers_to_save="none",
         random_seed=random_seed,
         vis_opt=vis_opt,
-        vis_nesting_depth=vis_nesting_depth,
-        vis_outpath=vis_outpath,
         vis_save_only=save_only,
-        vis_fileformat=vis_fileformat,
-        vis_buffer_layers=vis_buffer_layers,
-        vis_direction=vis_direction,
+        **vis_options,
     )
 
 

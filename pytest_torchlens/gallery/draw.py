@@ -28,7 +28,7 @@ def draw_records(records: Records, directory: Path) -> None:
 
 def picture_of(history: ModelHistory) -> bytes:
     """The graph as SVG: a node a layer, modules open as far as the picture stays readable."""
-    return draw.render(draw.dot_source(history, depth=draw.depth_for(history)).source, "svg")
+    return draw.picture(history, theme="auto").svg().encode()
 
 
 def file_name(test: str, number: int) -> str:

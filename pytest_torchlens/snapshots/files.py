@@ -47,6 +47,16 @@ class Place:
     #: The folder in which pytest was called.
     base: Path
 
+    @property
+    def picture(self) -> Path:
+        """Where to leave the picture of what changed: beside what was received."""
+        return self.received.with_suffix(".svg")
+
+    def forget(self) -> None:
+        """Remove what was left there by an earlier run."""
+        forget(self.received)
+        forget(self.picture)
+
     def shown(self, path: Path) -> str:
         """A path as the user would write it."""
         return shown(path, self.base)

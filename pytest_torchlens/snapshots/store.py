@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from pytest_torchlens import options
 from pytest_torchlens.records import Result
-from pytest_torchlens.snapshots.files import FileError, Place, forget, read_text, write_text
+from pytest_torchlens.snapshots.files import FileError, Place, read_text, write_text
 from pytest_torchlens.snapshots.names import local_id
 from torchlens_core.changes import CLASSES, ORDER, matches
-from torchlens_core.errors import SnapshotError, listing, nearest
+from torchlens_core.errors import DrawingError, SnapshotError, listing, nearest
 from torchlens_core.snapshot import Snapshot, read_snapshot
 
 if TYPE_CHECKING:
@@ -109,20 +109,21 @@ def _compare(
 ) -> Verdict:
     diff = _diff(old, new, ignore) if old != new else None
     if not diff:
-        forget(place.received)
+        place.forget()
         return Verdict("same")
     if asked.update == "all":
         return _write(place, new, "updated")
     counted = diff if asked.strict else diff.without([ORDER])
     if not counted:
-        forget(place.received)
+        place.forget()
         return Verdict("same", is_reordered=True)
     lines = counted.lines(details=asked.details)
     before, now = old.notes.get(_RECORDED), new.notes.get(_RECORDED)
     if before and now and before != now:
         lines.append(f"recorded with {before}, running {now.removeprefix('torch ')}")
     lines.append(f"expected: {place.shown(place.file)}")
-    return Verdict("changed", _text([*lines, _left(place, new), f"accept with: {place.command}"]))
+    left = [_left(place, new), *_drawn(place, old, new)]
+    return Verdict("changed", _text([*lines, *left, f"accept with: {place.command}"]))
 
 
 def _diff(old: Snapshot, new: Snapshot, ignore: Sequence[str]) -> GraphDiff:
@@ -174,7 +175,7 @@ def _write(place: Place, new: Snapshot, result: Result) -> Verdict:
             _left(place, new),
         ]
         return Verdict("unusable", _text(lines))
-    forget(place.received)
+    place.forget()
     return Verdict(result)
 
 
@@ -185,6 +186,17 @@ def _left(place: Place, new: Snapshot) -> str:
     except FileError as error:
         return f"received: not left at {place.shown(place.received)}, since {error}"
     return f"received: {place.shown(place.received)}"
+
+
+def _drawn(place: Place, old: Snapshot, new: Snapshot) -> list[str]:
+    """Leave a picture of what changed, and say where; a failure is no less one if that cannot be done."""
+    from torchlens_core.diff import draw_diff  # as above
+
+    try:
+        write_text(place.picture, draw_diff(old, new, theme="auto").svg())
+    except (FileError, DrawingError):
+        return []
+    return [f"picture: {place.shown(place.picture)}"]
 
 
 def _fault_in_ignore(ignore: Sequence[str], snapshots: Sequence[Snapshot]) -> str | None:

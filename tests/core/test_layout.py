@@ -19,11 +19,17 @@ LADDER = """
     places selection saving provenance origins intercept ledger opaque recorder recording snapshot.naming
     snapshot.outline snapshot.wording snapshot.spelling snapshot.draft snapshot.rolling snapshot.frames
     snapshot.build snapshot.text snapshot.reading snapshot.parse snapshot.snapshot snapshot.fingerprint snapshot
-    graph printed entry entries lookup history assemble inputs draw.engines draw.worker draw.boxes draw.dot
-    draw.display draw shadow kernels hooks threads witness trace compare state replay report perturbation trial
+    graph printed entry entries lookup draw.sheet draw.placing.layout draw.placing.knots
+    draw.placing.graphviz draw.placing.levels draw.placing.rows draw.placing.columns draw.placing.ports draw.placing.ranks
+    draw.placing.worker draw.placing.engines draw.placing draw.painting.metrics draw.painting.colors draw.painting.themes
+    draw.painting.bezier draw.painting.shapes draw.painting.paint draw.painting.glyphs draw.painting.svg draw.painting.png
+    draw.painting.pdf draw.painting.silhouette draw.painting draw.words draw.tree draw.walks draw.of_history draw.of_outline
+    draw.backward draw.part draw.overrides draw.values draw.folding draw.opening draw.composing draw.model_explorer
+    draw.pictures draw.display draw history assemble inputs shadow kernels hooks threads witness trace compare state replay report perturbation trial
     sweep checks.places checks.repeat checks.transparency checks.replay checks.completeness checks.modules
-    checks.edges checks.hidden checks.dependence checks validate diff.sequence diff.units diff.matching diff.titles
-    diff.flow diff.attributes diff.ops diff.bodies diff.graph_diff diff __init__
+    checks.edges checks.hidden checks.dependence checks validate diff.sequence diff.units diff.unrolled
+    diff.fingerprints diff.matching diff.titles diff.found diff.flow diff.edges diff.attributes diff.ops diff.bodies
+    diff.address diff.alignment diff.graph_diff diff.union diff __init__
 """.split()
 
 PACKAGE = "torchlens_core"
@@ -35,7 +41,7 @@ PUBLIC_UNDERSCORES = {"_fields", "_replace", "_make", "_getframe"}
 #: What entries know of themselves, read by the modules that look things up in them and print them.
 SHARED = {"_node", "_history"}
 #: Runs in a process of its own, which imports nothing else.
-IMPORTS_INSIDE = {"draw.worker"}
+IMPORTS_INSIDE = {"draw.placing.worker"}
 
 
 def _name(path: Path) -> str:
@@ -76,7 +82,7 @@ def climbs(name: str, tree: ast.AST) -> list[str]:
     found = []
     for parts in own:
         # a module of a folder counts as the folder where it is no rung itself
-        target = next((t for t in (".".join(parts[:2]), parts[0]) if t in LADDER), "__init__")
+        target = next((t for t in (".".join(parts[:n]) for n in (3, 2, 1)) if t in LADDER), "__init__")
         if LADDER.index(target) >= LADDER.index(name):
             found.append(target)
     return found
@@ -155,7 +161,7 @@ def test_imports_go_down_the_ladder(module):
         "from torchlens_core import saving, structure",
         "import torchlens_core.trace",
         "from torchlens_core import log_forward_pass",
-        "from torchlens_core.draw.dot import Picture",
+        "from torchlens_core.draw.pictures import Picture",
         "def f():\n    from torchlens_core.history import ModelHistory",
         "from torchlens_core.memory import Region",  # itself
     ],

@@ -11,10 +11,11 @@ from functools import cache
 from random import Random
 from urllib.parse import unquote
 
+from graph_mutation.alignments import faults
 from graph_mutation.mutants import Claim, Mutation
 from graph_mutation.mutations import MUTATIONS
 from graph_mutation.reordering import REORDERINGS, Reordering
-from torchlens_core.diff import GraphDiff, diff_graphs
+from torchlens_core.diff import GraphDiff, aligned, diff_graphs
 from torchlens_core.snapshot import Snapshot, read_snapshot
 
 #: Places tried for each mutation of a model.
@@ -57,6 +58,7 @@ def judged(original: Snapshot, mutant: Snapshot, claims: Sequence[Claim]) -> tup
         wrong.append(f"{len(diff.changes)} changes, more than {most}")
     if read_snapshot(str(mutant)) != mutant:
         wrong.append("no round trip")
+    wrong += faults(aligned(original, mutant), original.outline, mutant.outline, diff)
     return wrong, diff
 
 

@@ -26,7 +26,8 @@ MISSING = [
     f"received: {RECEIVED}",
     f"write it with: {ACCEPT}",
 ]
-TAIL = [f"expected: {FILE}", f"received: {RECEIVED}", f"accept with: {ACCEPT}"]
+PICTURE = RECEIVED.removesuffix(".lens") + ".svg"
+TAIL = [f"expected: {FILE}", f"received: {RECEIVED}", f"picture: {PICTURE}", f"accept with: {ACCEPT}"]
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +105,7 @@ def test_another_graph_fails(run, file, pytester, summary_of, options):
     result.assert_outcomes(failed=1)
     said = said_of(result.outlines)
     assert said[0].startswith("graph of Net changed: ops 2 → 3")
-    assert said[-3:] == TAIL
+    assert said[-4:] == TAIL
     assert any("+ add" in line for line in said)
     assert summary_of(result) == ["1 snapshot compared, 1 changed"]
     assert file.read_bytes() == before
@@ -145,7 +146,7 @@ def test_versions_are_told_where_they_differ(run, file):
     assert not any("recorded with" in line for line in run(AFTER).outlines)
     file.write_text(file.read_text().replace(recorded, "# recorded with: torch 2.0.9"))
     run(BEFORE).assert_outcomes(passed=1)
-    assert said_of(run(AFTER).outlines)[-4] == f"recorded with torch 2.0.9, running {version}"
+    assert said_of(run(AFTER).outlines)[-5] == f"recorded with torch 2.0.9, running {version}"
 
 
 def test_details_are_told_if_asked_for(run, file):
@@ -171,7 +172,7 @@ def test_another_order_fails_if_asked_for(run, pytester):
     run(ORDER, "--lens-update")
     result = run(REORDERED, "--lens-strict")
     result.assert_outcomes(failed=1)
-    assert said_of(result.outlines)[-3:] == TAIL
+    assert said_of(result.outlines)[-4:] == TAIL
     pytester.makeini("[pytest]\nlens_strict = true")
     run(REORDERED).assert_outcomes(failed=1)
     run(ORDER).assert_outcomes(passed=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -49,7 +49,7 @@ def are_specs(old: str | None, new: str | None) -> bool:
     return all(text is not None and _SPEC.fullmatch(text) for text in (old, new))
 
 
-def follows_from(name: str, old: str | None, new: str | None, kind: str, steps: set[Step]) -> bool:
+def follows_from(name: str, old: str | None, new: str | None, kind: str, steps: Set[Step]) -> bool:
     """Whether an argument changed only since sizes of what the op reads did: by ``steps``."""
     if old is None or new is None or not steps:
         return False
@@ -90,19 +90,23 @@ def _value(text: str | None) -> Any:
         return text
 
 
-def steps_between(specs: Iterable[tuple[str, str]]) -> set[Step]:
+def steps_between(specs: Iterable[tuple[str, str]]) -> Set[Step]:
     """The sizes that differ between specs of the same rank, and the numbers of elements.
 
     >>> sorted(steps_between([("f32[1, 64]", "f32[1, 128]")]))
     [('64', '128')]
     """
-    found: set[Step] = set()
-    for old, new in specs:
-        before, after = spec_parts(old)[1], spec_parts(new)[1]
-        if before != after:
-            found |= {(a, b) for a, b in zip(before, after, strict=False) if a != b} or {("", "")}
-            found.add((numel(before), numel(after)))
-    return found
+    found = [_steps(old, new) for old, new in specs if old != new]
+    return found[0] if len(found) == 1 else frozenset().union(*found)
+
+
+@lru_cache(maxsize=4096)
+def _steps(old: str, new: str) -> frozenset[Step]:
+    before, after = spec_parts(old)[1], spec_parts(new)[1]
+    if before == after:
+        return frozenset()
+    sizes = {(a, b) for a, b in zip(before, after, strict=False) if a != b}
+    return frozenset({*sizes, ("", ""), (numel(before), numel(after))})
 
 
 def numel(sizes: Sequence[str]) -> str:
@@ -126,7 +130,7 @@ class HeldDiff(NamedTuple):
 
 
 def changed_held(
-    old: Sequence[Held], new: Sequence[Held], steps: set[Step], has_new_dtype: bool
+    old: Sequence[Held], new: Sequence[Held], steps: Set[Step], has_new_dtype: bool
 ) -> HeldDiff:
     """The diff of what two ops hold; ``steps`` are the sizes that changed in what they read."""
     if tuple(old) == tuple(new):
@@ -150,7 +154,7 @@ def changed_held(
     return HeldDiff(lines, is_breaking, follows)
 
 
-def _follows(old: str, new: str, steps: set[Step], has_new_dtype: bool) -> bool:
+def _follows(old: str, new: str, steps: Set[Step], has_new_dtype: bool) -> bool:
     (dtype, sizes), (new_dtype, new_sizes) = spec_parts(old), spec_parts(new)
     pairs = {(a, b) for a, b in zip(sizes, new_sizes, strict=False) if a != b}
     is_allowed = dtype == new_dtype or has_new_dtype

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from torchlens_core.diff.matching import Matching
+from torchlens_core.diff.titles import NEW_INPUT
 from torchlens_core.diff.units import Unit
 from torchlens_core.snapshot.outline import Carried, Operand, Ref, refs_of
 
@@ -28,8 +29,10 @@ class Flow:
 
     def __init__(self, matching: Matching, inputs: Mapping[str, str]) -> None:
         self._inputs = inputs
+        self._is_in_place = matching.is_in_place
         self._known = set(inputs.values())
         self._partner = {old.name: new.name for old, new in matching.pairs}
+        self._new = matching.new
         #: For pairs of modules: which result of the old one is which of the new one.
         self.slots: dict[str, Mapping[int, int]] = {}
         #: Whether loops of the two run as often: else their passes are not compared.
@@ -41,6 +44,42 @@ class Flow:
             behind = self._behind_old if is_old else self._behind_new
             for unit in units:  # in order, so that what they read is known; a loop's later lines are not
                 behind[unit.name] = self._behind(unit, is_old)
+        self._handed_on = self._all_handed_on(matching.pairs)
+
+    def _all_handed_on(self, pairs: Sequence[tuple[Unit, Unit]]) -> dict[Key, frozenset[Key]]:
+        """For results of modules whose partner hands on a value that it was given: what that value is.
+
+        Who read a block reads what was before it, once an ``Identity`` has come in its place.
+        """
+        found: dict[Key, frozenset[Key]] = {}
+        for old, new in pairs:
+            if old.call is None or new.call is None or old.call.body == new.call.body:
+                continue
+            own = self._partner[old.name]
+            for is_old, one, other in ((True, old, new), (False, new, old)):
+                for slot, given in _handed_on(one):
+                    if slot not in dict(_handed_on(other)) and given < len(one.operands):
+                        keys = self._union(one.operands[given], is_old)[0]
+                        found[own, slot, ()] = frozenset(keys)
+        return found
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether each name means the same value in both bodies."""
+        return self._is_in_place and not self.slots
+
+    def renamed(self, ref: Ref) -> Ref:
+        """A value of the old body by the name that it has in the new one, or had, if it is no more."""
+        name = ref.name
+        if name[0] == "@":
+            return ref
+        if name[0] == "$":
+            known = self._inputs.get(name)
+            return ref if known is None else ref._replace(name=NEW_INPUT.format(known[1:]))
+        partner = self._partner.get(name)
+        if partner is None:
+            return ref._replace(name=f"the old {name}") if name in self._new.names else ref
+        return ref._replace(name=partner, slot=self.slots.get(name, {}).get(ref.slot, ref.slot))
 
     def _behind(self, unit: Unit, is_old: bool) -> frozenset[Key]:
         found: set[Key] = set()
@@ -90,7 +129,17 @@ class Flow:
         after, came = self._union(new, is_old=False)
         if gone or came:
             return bool(before & after) or (not before and not after)
-        return before == after and _shape(old) == _shape(new)
+        if _shape(old) != _shape(new):
+            return False
+        return before == after or self._are_handed_on(before, after)
+
+    def _are_handed_on(self, before: set[Key], after: set[Key]) -> bool:
+        """Whether one is what a module hands on that stands in the place of the other."""
+        if not self._handed_on or len(before) != 1 or len(after) != 1:
+            return False
+        (old,), (new,) = before, after
+        nothing: frozenset[Key] = frozenset()
+        return new in self._handed_on.get(old, nothing) or old in self._handed_on.get(new, nothing)
 
     def _union(self, operand: Operand, is_old: bool) -> tuple[set[Key], bool]:
         found: set[Key] = set()
@@ -148,3 +197,14 @@ class Flow:
 
 def _shape(operand: Operand) -> list[tuple[object, ...]]:
     return [ref[3:] for ref in refs_of(operand)] if not isinstance(operand, Carried) else []
+
+
+def _handed_on(unit: Unit) -> list[tuple[int, int]]:
+    """Results of a module that are values it was given: which is which of its ``$``."""
+    assert unit.call is not None
+    if unit.op is not None:
+        return []
+    returns = enumerate(unit.call.body.returns)
+    return [
+        (slot, int(one.name[1:])) for slot, one in returns if isinstance(one, Ref) and one.name[0] == "$"
+    ]

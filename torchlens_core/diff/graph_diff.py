@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from torchlens_core.changes import BREAKING, CLASSES, SHAPE, Change
-from torchlens_core.diff import titles
+from torchlens_core.diff.address import Address
+from torchlens_core.diff.alignment import Alignment, alignment_of
 from torchlens_core.diff.attributes import numel
 from torchlens_core.diff.bodies import BodyDiff, Comparison
 from torchlens_core.diff.ops import Context
@@ -15,8 +17,7 @@ from torchlens_core.diff.units import units_of
 from torchlens_core.garbage import collector_spared
 from torchlens_core.history import ModelHistory
 from torchlens_core.snapshot import Snapshot, take_snapshot
-from torchlens_core.snapshot.naming import absolute_name, readable_name
-from torchlens_core.snapshot.outline import Body, Outline, Output, held_of, refs_of, spec_parts
+from torchlens_core.snapshot.outline import Outline, Output, count_ops, held_of, spec_parts
 
 #: Places of one hunk that are named, and lines of a hunk that are shown, unless all is asked for.
 MAX_PLACES, MAX_LINES = 3, 12
@@ -140,6 +141,21 @@ def diff_graphs(old: ModelHistory | Snapshot, new: ModelHistory | Snapshot) -> G
         return _Graphs(_outline(old), _outline(new)).diff()
 
 
+def aligned(old: ModelHistory | Snapshot, new: ModelHistory | Snapshot) -> Alignment:
+    """Which part of one graph is which of another: see `torchlens_core.diff.alignment`.
+
+    >>> import torch
+    >>> import torchlens_core as tl
+    >>> x = torch.zeros(1, 4)
+    >>> act = torch.nn.ReLU(), torch.nn.Tanh()
+    >>> histories = [tl.log_forward_pass(torch.nn.Sequential(*act[:n]), x) for n in (1, 2)]
+    >>> [(row.part.name, row.verdict) for row in aligned(*histories).rows]
+    [('input', 'same'), ('0', 'same'), ('1', 'added')]
+    """
+    with collector_spared():
+        return _Graphs(_outline(old), _outline(new)).alignment()
+
+
 def _outline(graph: ModelHistory | Snapshot) -> Outline:
     return graph.outline if isinstance(graph, Snapshot) else take_snapshot(graph).outline
 
@@ -151,9 +167,12 @@ class _Graphs:
         self._old, self._new = old, new
         self._changes: list[Change] = []
         self._said: set[Change] = set()
+        #: Those that are said of the graphs, and of no body.
+        self._whole: list[Change] = []
         self._following: dict[str, tuple[int, str]] = {}
 
     def diff(self) -> GraphDiff:
+        """What differs."""
         old, new = self._old, self._new
         if old != new:
             self._compare()
@@ -165,25 +184,30 @@ class _Graphs:
             following=self._following,
         )
 
-    def _compare(self) -> None:
+    def alignment(self) -> Alignment:
+        """The two side by side."""
+        self.diff()
+        return alignment_of(self._bodies, Address(), self._whole)
+
+    @cached_property
+    def _bodies(self) -> BodyDiff:
         old, new = self._old, self._new
-        if old.model != new.model:
-            self._say("renamed", BREAKING, "", f"~ class of the model: {old.model} → {new.model}")
-        has_switched = old.is_training != new.is_training
-        if has_switched:
-            self._say("mode", BREAKING, "", f"~ switched to {'training' if new.is_training else 'eval'}")
-        bodies = [
-            Body(one.body.items, tuple(output.operand for output in one.outputs)) for one in (old, new)
-        ]
         sizes = [
             [unit.op.results for unit in units_of(one.body) if unit.op and unit.op.kind == "input"]
             for one in (old, new)
         ]
-        context = Context(has_switched=has_switched, has_new_sizes=sizes[0] != sizes[1])
-        comparison = Comparison(context)
-        if bodies[0] != bodies[1]:
-            found = comparison.bodies(bodies[0], bodies[1], {}, (), ())
-            self._emit(found, "", [], [])
+        context = Context(
+            has_switched=old.is_training != new.is_training, has_new_sizes=sizes[0] != sizes[1]
+        )
+        return Comparison(context).wholes(old, new)
+
+    def _compare(self) -> None:
+        old, new = self._old, self._new
+        if old.model != new.model:
+            self._say("renamed", BREAKING, "", f"~ class of the model: {old.model} → {new.model}")
+        if old.is_training != new.is_training:
+            self._say("mode", BREAKING, "", f"~ switched to {'training' if new.is_training else 'eval'}")
+        self._emit(self._bodies, Address())
         self._outputs(old.outputs, new.outputs)
         self._unused()
         if not self._changes and not self._following:
@@ -195,31 +219,22 @@ class _Graphs:
             )
 
     def _say(self, kind: str, effect: str, name: str, text: str) -> None:
-        self._changes.append(Change(kind=kind, effect=effect, address="", name=name, text=text))
+        change = Change(kind=kind, effect=effect, address="", name=name, text=text)
+        self._whole.append(change)
+        self._changes.append(change)
 
-    def _emit(self, found: BodyDiff, address: str, old: Sequence[str], new: Sequence[str]) -> None:
+    def _emit(self, found: BodyDiff, address: Address) -> None:
         """The changes of a pair of bodies where they stand, then those inside."""
         for one in found.changes:
-            text = titles.resolved(one.text, lambda n: _given(old, n), lambda n: _given(new, n))
-            change = Change(
-                kind=one.kind,
-                effect=one.effect,
-                address=readable_name(address),
-                name=readable_name(one.name),
-                text=readable_name(text),
-            )
+            change = address.change(one)
             if change not in self._said:  # a module that is called twice
                 self._said.add(change)
                 self._changes.append(change)
-        for what, name in found.following:
-            count, first = self._following.get(what, (0, readable_name(absolute_name(name, address))))
+        for what, unit in found.following:
+            count, first = self._following.get(what, (0, address.of(unit.name)))
             self._following[what] = count + 1, first
         for before, after, inner in found.inner:
-            given = [
-                [_outside(operand, address, names) for operand in unit.operands]
-                for unit, names in ((before, old), (after, new))
-            ]
-            self._emit(inner, absolute_name(after.title, address), *given)
+            self._emit(inner, address.inside(before, after))
 
     def _outputs(self, old: Sequence[Output], new: Sequence[Output]) -> None:
         before, after = [one.name for one in old], [one.name for one in new]
@@ -238,18 +253,6 @@ class _Graphs:
                 self._say("unused", BREAKING, address, f"~ unused parameters of {label}: {was:,} → {now:,}")
 
 
-def _given(names: Sequence[str], number: int) -> str:
-    return names[number] if number < len(names) else f"${number}"
-
-
-def _outside(operand: Any, address: str, names: Sequence[str]) -> str:
-    """What a value given to a module is called from inside: by its address, after a stroke."""
-    ref = refs_of(operand)[0]
-    if ref.name[0] == "$":
-        return _given(names, int(ref.name[1:]))
-    return f"/{absolute_name(ref.name, address)}" + (f"[{ref.slot}]" if ref.slot else "")
-
-
 def _size(outline: Outline) -> Size:
     """Ops of all passes; numbers in all parameters, shared ones once."""
     counted = {
@@ -258,6 +261,4 @@ def _size(outline: Outline) -> Size:
         if not held.is_buffer
     }
     elements = sum(int(count) for count in counted.values() if count.isdigit())
-    return Size(
-        titles.count_ops(outline.body), elements + sum(unused.elements for unused in outline.unused)
-    )
+    return Size(count_ops(outline.body), elements + sum(unused.elements for unused in outline.unused))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from torchlens_core.changes import BREAKING, SHAPE
 from torchlens_core.diff import attributes, titles
-from torchlens_core.diff.units import Unit
-from torchlens_core.snapshot.outline import Op, spec_parts
+from torchlens_core.diff.units import Unit, name_outside
+from torchlens_core.snapshot.outline import Held, Op, spec_parts
 
 
 @dataclass(slots=True)
@@ -44,23 +44,21 @@ def compared(old: Unit, new: Unit, inputs: Sequence[tuple[str, str]], context: C
     assert old.op is not None
     assert new.op is not None
     found = OpDiff()
-    steps = attributes.steps_between(inputs)
+    changed = [pair for pair in inputs if pair[0] != pair[1]]
+    steps = attributes.steps_between(changed)
     if not inputs and context.has_new_sizes:
-        steps = {("", "")}
-    has_new_dtype = any(spec_parts(a)[0] != spec_parts(b)[0] for a, b in inputs)
-    classes = [unit.call.class_name if unit.call else "" for unit in (old, new)]
+        steps = frozenset({("", "")})
+    has_new_dtype = any(spec_parts(a)[0] != spec_parts(b)[0] for a, b in changed)
     if old.op.kind != new.op.kind:
-        was, now = (
-            f"{c} {titles.applied(unit)}".strip() for c, unit in zip(classes, (old, new), strict=True)
-        )
-        found.replaced = was, now
+        found.replaced = _in_full(old), _in_full(new)
     else:
-        if classes[0] != classes[1]:
-            found.say(f"{classes[0] or 'no module'} → {classes[1] or 'no module'}", BREAKING)
+        was, now = _class_of(old), _class_of(new)
+        if was != now:
+            found.say(f"{was or 'no module'} → {now or 'no module'}", BREAKING)
         _arguments(found, old, new, steps, context)
     if old.op.mark != new.op.mark:
         found.say(f"{old.op.mark or 'seen'} → {new.op.mark or 'seen'}", BREAKING)
-    held = attributes.changed_held(old.op.held, new.op.held, steps, has_new_dtype)
+    held = attributes.changed_held(_held(old, new.op), _held(new, old.op), steps, has_new_dtype)
     for text in held.said:
         found.say(text, BREAKING if held.is_breaking else SHAPE)
     if held.follows:
@@ -69,7 +67,27 @@ def compared(old: Unit, new: Unit, inputs: Sequence[tuple[str, str]], context: C
     return found
 
 
-def _arguments(found: OpDiff, old: Unit, new: Unit, steps: set[attributes.Step], context: Context) -> None:
+def _class_of(unit: Unit) -> str:
+    return unit.call.class_name if unit.call is not None else ""
+
+
+def _in_full(unit: Unit) -> str:
+    return f"{_class_of(unit)} {titles.applied(unit)}".lstrip()
+
+
+def _held(unit: Unit, other: Op) -> Sequence[Held]:
+    """What a unit holds: in a module that is seen through, under the names that it has outside if need be."""
+    assert unit.op is not None
+    if not unit.around or unit.call is not None or unit.op.held == other.held:
+        return unit.op.held
+    names = {one.name for one in other.held}
+    return [
+        one if one.name in names else one._replace(name=name_outside(one.name, unit.around))
+        for one in unit.op.held
+    ]
+
+
+def _arguments(found: OpDiff, old: Unit, new: Unit, steps: Set[attributes.Step], context: Context) -> None:
     assert new.op is not None
     for name, before, after in attributes.changed_texts(old.texts, new.texts):
         if context.has_switched and name == "training":

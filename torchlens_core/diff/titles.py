@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from math import prod
 
 from torchlens_core.diff.matching import Side
-from torchlens_core.diff.units import Unit, units_of
-from torchlens_core.snapshot.outline import HOLE, Body, Carried, Operand, refs_of
+from torchlens_core.diff.units import Unit
+from torchlens_core.snapshot.outline import HOLE, Carried, Operand, Ref, count_ops, refs_of
 
 #: Names of neighbours that are said; more are dots.
 MAX_NEIGHBOURS = 2
@@ -37,21 +36,9 @@ def applied(unit: Unit) -> str:
     said = [
         f"{keyword}={text}" if keyword else text
         for keyword, text in unit.texts
-        if not _ONLY_HOLES.fullmatch(text)
+        if text != HOLE and not _ONLY_HOLES.fullmatch(text)
     ]
     return f"{unit.op.kind}({', '.join(said)})".replace(HOLE, "·") if said else unit.op.kind
-
-
-def count_ops(body: Body) -> int:
-    """Ops in a body and beneath, each pass of a loop."""
-    total = 0
-    for unit in units_of(body):
-        times = prod(unit.passes)
-        if unit.op is not None:
-            total += times * (unit.op.kind not in ("input", "constant"))
-        elif unit.call is not None:
-            total += times * count_ops(unit.call.body)
-    return total
 
 
 def between(unit: Unit, side: Side, marker: str) -> str:
@@ -78,25 +65,33 @@ def _some(names: Sequence[str]) -> str:
 def names_of(operands: Iterable[Operand], marker: str) -> list[str]:
     """What operands are called; a module's own parameters are left out."""
     refs = dict.fromkeys(ref for one in operands for ref in refs_of(one) if ref.name[0] != "@")
-    return list(dict.fromkeys(_name(ref.name, ref.slot, marker) for ref in refs))
+    return list(dict.fromkeys(_name(ref, marker) for ref in refs))
 
 
-def _name(name: str, slot: int, marker: str) -> str:
-    if name[0] == "$":
-        return marker.format(name[1:])
-    return f"{name}[{slot}]" if slot else name
+def _name(ref: Ref, marker: str, with_passes: bool = False) -> str:
+    if ref.name[0] == "$":
+        return marker.format(ref.name[1:])
+    if ref.name[0] == "@":
+        return ref.name[1:]
+    slot = f"[{ref.slot}]" if ref.slot else ""
+    if not with_passes:
+        return ref.name + slot
+    if ref.last is not None:
+        slot = f"[{ref.slot}..{ref.last}]"
+    return ref.name + slot + "".join(f":{number}" for number in ref.passes)
 
 
-def operand_name(operand: Operand, marker: str) -> str:
-    """What one operand is called."""
+def operand_name(operand: Operand, marker: str, with_passes: bool = False) -> str:
+    """What one operand is called; ``with_passes`` also says of which pass of a loop it is."""
     if isinstance(operand, Carried):
-        sign = "~" * (operand.level + 1)
-        return operand_name(operand.first, marker) + sign + operand_name(operand.then, marker)
-    refs = refs_of(operand)
-    names = [_name(ref.name, ref.slot, marker) if ref.name[0] != "@" else ref.name[1:] for ref in refs]
+        first, then = (operand_name(one, marker, with_passes) for one in (operand.first, operand.then))
+        return first + "~" * (operand.level + 1) + then
+    names = [_name(ref, marker, with_passes) for ref in refs_of(operand)]
     return names[0] if len(names) == 1 else "{" + ", ".join(names) + "}"
 
 
 def resolved(text: str, old: Callable[[int], str], new: Callable[[int], str]) -> str:
     """A text with the names of the values from outside."""
+    if "\x01" not in text and "\x02" not in text:
+        return text
     return _INPUT.sub(lambda found: old(int(found[1])) if found[1] else new(int(found[2])), text)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from torchlens_core.snapshot.naming import ROOT, UP
 from torchlens_core.snapshot.outline import (
     Body,
     Call,
@@ -15,11 +17,12 @@ from torchlens_core.snapshot.outline import (
     Op,
     Operand,
     Ref,
-    Several,
     is_leaf,
     mapped,
     refs_of,
 )
+
+_NUMBERS = re.compile(r"#\d+")
 
 
 class Unit:
@@ -27,11 +30,12 @@ class Unit:
 
     __slots__ = (
         "_exact",
-        "_nature",
         "_texts",
+        "around",
         "call",
         "loops",
         "name",
+        "nature",
         "op",
         "operands",
         "passes",
@@ -47,6 +51,7 @@ class Unit:
         passes: tuple[int, ...],
         loops: tuple[int, ...],
         place: int = 0,
+        around: str = "",
     ) -> None:
         #: In its body; with the name of a module around it that was seen through, ``stem.conv1``.
         self.name = name
@@ -58,9 +63,12 @@ class Unit:
         self.loops = loops
         #: Place in the body.
         self.place = place
+        #: The module that it is in and that is seen through.
+        self.around = around
+        #: Its fingerprint, once it has been asked for.
+        self.nature: int | None = None
         self._texts: tuple[tuple[str, str], ...] | None = None
-        self._exact: Any = None
-        self._nature: Fingerprint | None = None
+        self._exact: int | None = None
 
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:
@@ -72,8 +80,8 @@ class Unit:
 
     @property
     def title(self) -> str:
-        """The name without the number of the call."""
-        return self.name.partition("#")[0]
+        """The name without the numbers of calls."""
+        return _NUMBERS.sub("", self.name) if "#" in self.name else self.name
 
     @property
     def is_body(self) -> bool:
@@ -81,46 +89,23 @@ class Unit:
         return self.op is None
 
     @property
-    def exact(self) -> Any:
-        """What it is, sizes and inputs left out: modules by their name."""
+    def exact(self) -> int:
+        """A fingerprint of what it is, sizes and inputs left out: modules by their name, whichever call it is."""
         if self._exact is None:
-            self._exact = self.name if self.call is not None else self._exact_op()
+            self._exact = hash(self.title if self.call is not None else self._exact_op())
         return self._exact
 
     def _exact_op(self) -> Any:
         assert self.op is not None
         if self.op.kind == "input":
             return self.op.kind, self.name
-        return self.op.kind, self.texts, tuple([held.name for held in self.op.held]), self.loops != ()
+        held = tuple([held.name for held in self.op.held]) if self.op.held else ()
+        return self.op.kind, self.texts, held, self.loops != ()
 
     @property
     def loose(self) -> Any:
         """The same without arguments; a module has no such key."""
         return (self.op.kind, self.op.mark) if self.call is None and self.op is not None else self
-
-    @property
-    def nature(self) -> Fingerprint:
-        """A fingerprint of what it is, its inputs left out."""
-        if self._nature is None:
-            self._nature = hash(self._own())
-        return self._nature
-
-    def _own(self) -> Any:
-        op, call = self.op, self.call
-        outer = None
-        if call is not None:
-            outer = self.title, call.class_name, call.mode, None if op is not None else digest(call.body)
-        if op is None:
-            return outer
-        name = self.name if op.kind == "input" else ""
-        return outer, op.kind, name, self.texts, op.results, op.written, op.held, op.mark
-
-    @property
-    def content(self) -> Any:
-        """What a module is, whatever its name; None for ops."""
-        if self.call is None:
-            return None
-        return self.call.class_name, digest(self.call.body)
 
     def spec(self, slot: int) -> str | int:
         """The spec of a result, or the number of the ``$`` that it is."""
@@ -196,7 +181,7 @@ def inlined(
     for unit in units:
         given = tuple(outside(one) for one in unit.operands)
         if unit.name not in names or unit.call is None:
-            made.append(_moved(unit, unit.name, given))
+            made.append(Unit(unit.name, unit.op, unit.call, given, unit.passes, unit.loops))
             continue
         arguments = given if unit.op is None else tuple(outside(one) for one in unit.call.arguments)
 
@@ -204,21 +189,26 @@ def inlined(
             return substituted(_prefixed(operand, prefix), arguments)
 
         for part in units_of(unit.call.body):
-            made.append(_moved(part, f"{unit.name}.{part.name}", tuple(map(renamed, part.operands))))
+            name, operands = f"{unit.name}.{part.name}", tuple(map(renamed, part.operands))
+            passes, loops = (*unit.passes, *part.passes), (*unit.loops, *part.loops)
+            made.append(Unit(name, part.op, part.call, operands, passes, loops, around=unit.title))
         inside[unit.name] = [renamed(one) for one in unit.call.body.returns]
     for place, unit in enumerate(made):
         unit.place = place
     return made, [outside(one) for one in returns]
 
 
-def _moved(unit: Unit, name: str, operands: tuple[Operand, ...]) -> Unit:
-    return Unit(name, unit.op, unit.call, operands, unit.passes, unit.loops, unit.place)
-
-
 def _prefixed(operand: Operand, prefix: str) -> Operand:
     return mapped(
         operand, lambda ref: ref if ref.name[0] in "$@" else ref._replace(name=f"{prefix}.{ref.name}")
     )
+
+
+def name_outside(name: str, module: str) -> str:
+    """A parameter of a module as it is called around it: ``@weight`` in ``stem`` is ``@stem.weight``."""
+    if name[1] == ROOT:
+        return name
+    return f"@{name[2:]}" if name[1] == UP else f"@{module}.{name[1:]}"
 
 
 def by_name(units: Sequence[Unit]) -> dict[str, Unit]:
@@ -244,65 +234,3 @@ def body_specs(body: Body) -> tuple[str | int, ...]:
                 spec = int(outer.name[1:]) if outer.name[0] == "$" else units[outer.name].spec(outer.slot)
             found.append(spec)
     return tuple(found)
-
-
-# -- what a body computes, whatever the order ------------------------------------------------------
-
-#: A fingerprint: Python's own hash, since it is never kept.
-Fingerprint = int
-
-
-@lru_cache(maxsize=MAX_KEPT)
-def digest(body: Body) -> Fingerprint:
-    """A fingerprint of what a body computes: ops that do not depend on each other may run in any order."""
-    units = units_of(body)
-    values = upstream(units, {})
-    names = {unit.name: value for unit, value in zip(units, values, strict=True)}
-    return hash((tuple(sorted(values)), tuple(_operand_key(one, names, {}) for one in body.returns)))
-
-
-def upstream(units: Sequence[Unit], inputs: Mapping[str, str]) -> list[Fingerprint]:
-    """For each unit a fingerprint of it and of all that it depends on in its body.
-
-    ``inputs`` says what ``$`` names are called, so that two bodies that number them apart agree.
-    """
-    names: dict[str, Fingerprint] = {}
-    found = []
-    for unit in units:
-        operands = tuple([_operand_key(one, names, inputs) for one in unit.operands])
-        names[unit.name] = value = hash((unit.nature, operands, unit.passes))
-        found.append(value)
-    return found
-
-
-def downstream(units: Sequence[Unit], returns: Sequence[Operand]) -> list[Fingerprint]:
-    """For each unit a fingerprint of it and of all that depends on it in its body."""
-    readers: dict[str, list[Any]] = {}
-    for n, operand in enumerate(returns):
-        for ref in refs_of(operand):
-            readers.setdefault(ref.name, []).append((n, *ref[1:]))
-    found = []
-    for unit in reversed(units):
-        value = hash((unit.nature, unit.passes, tuple(sorted(map(hash, readers.get(unit.name, ()))))))
-        found.append(value)
-        for n, operand in enumerate(unit.operands):
-            for ref in refs_of(operand):
-                readers.setdefault(ref.name, []).append((value, n, *ref[1:]))
-    return found[::-1]
-
-
-def _operand_key(operand: Operand, names: Mapping[str, Fingerprint], inputs: Mapping[str, str]) -> Any:
-    if isinstance(operand, Ref):
-        name = operand.name
-        known = names.get(name)
-        return (inputs.get(name, name) if known is None else known, *operand[1:])
-    if isinstance(operand, Several):
-        return tuple([_operand_key(ref, names, inputs) for ref in operand.refs])
-    # what comes from the pass before has no fingerprint yet: its name, without its number, must do
-    first = _operand_key(operand.first, names, inputs)
-    return (
-        "carried",
-        operand.level,
-        first,
-        tuple(ref.name.partition("#")[0] for ref in refs_of(operand.then)),
-    )

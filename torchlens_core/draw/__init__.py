@@ -1,19 +1,24 @@
-"""Pictures of histories: a graph in DOT, laid out by Graphviz.
+"""Pictures of histories, snapshots and diffs.
 
-The only place that knows graphviz. `render` makes a picture, `Drawing` is what the ``vis_…`` arguments of
-`log_forward_pass` do.
+`picture` makes one: ``picture(history, depth=2).save("model.svg")``. A `Picture` has every form: SVG, PNG, PDF,
+DOT, a silhouette, JSON for Model Explorer. Boxes and edges are a `Sheet`, where they stand a `Layout`.
 """
 
-from torchlens_core.draw.display import DIRECTIONS, Drawing
-from torchlens_core.draw.dot import Picture, depth_for, dot_source
-from torchlens_core.draw.engines import engines_found, render
+from torchlens_core.draw.display import Drawing
+from torchlens_core.draw.overrides import Overrides
+from torchlens_core.draw.pictures import Options, Picture, picture
+from torchlens_core.draw.placing.engines import engines_found
+from torchlens_core.draw.placing.layout import Layout
+from torchlens_core.draw.sheet import DIRECTIONS, Sheet
 
 __all__ = [
     "DIRECTIONS",
     "Drawing",
+    "Layout",
+    "Options",
+    "Overrides",
     "Picture",
-    "depth_for",
-    "dot_source",
+    "Sheet",
     "engines_found",
-    "render",
+    "picture",
 ]

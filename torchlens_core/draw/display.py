@@ -7,16 +7,19 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torchlens_core.draw.dot import dot_source
-from torchlens_core.draw.engines import render
+from torchlens_core.draw.overrides import Overrides
+from torchlens_core.draw.pictures import FORMATS, Options, Picture, grown
 from torchlens_core.errors import ArgumentError, DrawingError
-from torchlens_core.history import ModelHistory
 
-DIRECTIONS = ("bottomup", "topdown", "leftright")
 _VIS_OPTIONS = ("none", "rolled", "unrolled")
+
+if TYPE_CHECKING:
+    from torchlens_core.history import ModelHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,65 +30,71 @@ class Drawing:
     """
 
     opt: str
-    depth: int
+    depth: int | None
     path: str
     save_only: bool
     fileformat: str
     buffers: bool
     direction: str
+    overrides: Overrides
 
     def __post_init__(self) -> None:
         for name, given, allowed in (
             ("vis_opt", self.opt, _VIS_OPTIONS),
-            ("vis_direction", self.direction, DIRECTIONS),
+            ("vis_fileformat", self.fileformat, FORMATS),
         ):
             if given not in allowed:
                 raise ArgumentError(f"{name} is {given!r}. Expected {' or '.join(map(repr, allowed))}.")
-        if not isinstance(self.depth, int):
-            raise ArgumentError(f"vis_nesting_depth is {self.depth!r}. Expected a number of levels.")
+        self._options()
+
+    def _options(self) -> Options:
+        return Options(
+            rolled=self.opt != "unrolled",
+            depth=self.depth,
+            buffers=self.buffers,
+            direction=self.direction,
+            overrides=self.overrides,
+        )
 
     def show(self, history: ModelHistory) -> Path | None:
         """Write the picture to ``path`` plus ending, its DOT source to ``path``, and show it unless ``save_only``.
 
-        Without a drawing engine the source is written alone, without the ``graphviz`` package nothing is, each
-        with a warning: a history is not lost for that.
+        What cannot be written for want of a library is said in a warning, and a PDF or PNG then becomes an SVG: a
+        history is not lost for that.
         """
         if self.opt == "none":
             return None
-        written = Path(self.path)
-        try:
-            source = self._source(history)
-        except DrawingError as error:
-            warnings.warn(f"{error} Nothing was drawn.", stacklevel=3)
-            return None
-        written.write_text(source, encoding="utf-8")
-        try:
-            picture = render(source, self.fileformat)
-        except DrawingError as error:
-            warnings.warn(f"{error} The graph is in {written}, as DOT source.", stacklevel=3)
-            return written
-        drawn = Path(f"{self.path}.{self.fileformat}")
-        drawn.write_bytes(picture)
+        options = self._options()
+        picture = Picture(grown(history, options), options)
+        with _warned("No DOT source was written."):
+            Path(self.path).write_text(picture.dot(), encoding="utf-8")
+        fileformat = self.fileformat
+        content = b""
+        with _warned(f"The picture is in {self.path}.svg."):
+            content = picture.as_bytes(fileformat)
+        if not content:
+            fileformat, content = "svg", picture.as_bytes("svg")
+        drawn = Path(f"{self.path}.{fileformat}")
+        drawn.write_bytes(content)
         if not self.save_only:
-            _open(drawn, picture, self.fileformat)
+            _open(drawn, picture)
         return drawn
 
-    def _source(self, history: ModelHistory) -> str:
-        return dot_source(
-            history,
-            rolled=self.opt == "rolled",
-            depth=self.depth,
-            buffers=self.buffers,
-            direction=self.direction,
-        ).source
+
+@contextlib.contextmanager
+def _warned(instead: str) -> Iterator[None]:
+    try:
+        yield
+    except DrawingError as error:
+        warnings.warn(f"{error} {instead}", stacklevel=5)
 
 
-def _open(drawn: Path, picture: bytes, fileformat: str) -> None:
+def _open(drawn: Path, picture: Picture) -> None:
     """Show a picture in the notebook, or with the system's viewer where there is a screen."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    if shell is not None and fileformat == "svg":
-        ipython.display.display(ipython.display.SVG(picture))  # type: ignore[union-attr]
+    if shell is not None:
+        ipython.display.display(picture)  # type: ignore[union-attr]
     elif sys.platform == "darwin":
         subprocess.Popen(["open", str(drawn)])
     elif sys.platform == "win32":

@@ -132,7 +132,8 @@ class _Builder:
         item = self._items[node.index]
         arguments: list[spelling.Spelled] = []
         if node.kind is INPUT:
-            item.kind, item.name = INPUT, self._input_name(node)
+            name = structure.input_name(node.path, self._recording.forward_parameters)
+            item.kind, item.name = INPUT, written_name(name)
         elif node.kind is CONSTANT:
             item.kind = item.name = CONSTANT
         else:
@@ -201,18 +202,6 @@ class _Builder:
             if one.kind in HELD
         ]
         return sorted(found, key=lambda one: one.is_buffer)
-
-    def _input_name(self, node: Node) -> str:
-        """``x`` for the first argument of ``forward(self, x)``."""
-        path, names = node.path, self._recording.forward_parameters
-        first: Any = path[0][1] if path else INPUT
-        if isinstance(first, int) and names:
-            last = len(names) - 1
-            if names[min(first, last)][0] == "*":
-                first = f"{names[last][1:]}.{first - last}"
-            elif first <= last:
-                first = names[first]
-        return written_name(structure.show(str(first), path[1:]))
 
     def _renumbered(self, size: Any) -> Any:
         """A size; symbols, which torch numbers on from pass to pass, by their first appearance."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import prod
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from torchlens_core.names import words
@@ -296,3 +297,31 @@ def spec_parts(spec: str) -> tuple[str, tuple[str, ...]]:
         return spec, ()
     dtype, sizes, layout = found.groups()
     return dtype + layout, tuple(sizes.split(", ")) if sizes else ()
+
+
+def elements(spec: str) -> int:
+    """How many numbers a tensor of that spec holds; 0 if a size has no number.
+
+    >>> elements("f32[64, 3, 7, 7]"), elements("f32[]"), elements("f32[s0, 3]")
+    (9408, 1, 0)
+    """
+    sizes = spec_parts(spec)[1]
+    return prod(map(int, sizes)) if all(map(str.isdigit, sizes)) else 0
+
+
+@lru_cache(maxsize=65536)
+def count_ops(body: Body) -> int:
+    """Ops in a body and beneath, each pass of a loop; inputs and constants are none."""
+    return sum(map(_count, body.items))
+
+
+def _count(item: Item) -> int:
+    if isinstance(item, Op):
+        return item.kind not in ("input", "constant")
+    return count_ops(item.body) if isinstance(item, Call) else item.passes * sum(map(_count, item.items))
+
+
+def parameters_in(body: Body, address: str = "") -> int:
+    """How many numbers the parameters hold that are read in a body and beneath, shared ones once."""
+    sizes = {name: elements(held.spec) for name, held in held_of(body, address) if not held.is_buffer}
+    return sum(sizes.values())

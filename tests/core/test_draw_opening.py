@@ -1,0 +1,75 @@
+"""Which modules are open: to a depth, within a budget, by address and by predicate."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from drawn import lines
+from models import With
+from torch import nn
+
+import torchlens_core as tl
+from torchlens_core import draw
+
+
+def nested(depth: int, width: int = 3) -> nn.Module:
+    if not depth:
+        return nn.Linear(4, 4)
+    return nn.Sequential(*(nested(depth - 1, width) for _ in range(width)), nn.ReLU())
+
+
+@pytest.fixture(scope="module")
+def history():
+    return tl.log_forward_pass(nested(3), torch.rand(2, 4))
+
+
+def frames(picture) -> list[str]:
+    return [line.strip().split(" ")[0][1:] for line in lines(picture.sheet) if line.strip()[0] == "["]
+
+
+@pytest.mark.parametrize(("depth", "boxes"), [(1, 6), (2, 15), (3, 42), (9, 42)])
+def test_depth(history, depth, boxes):
+    assert len(draw.picture(history, depth=depth, fold=False).sheet.boxes) == boxes
+
+
+@pytest.mark.parametrize(("budget", "boxes"), [(5, 6), (15, 15), (41, 15), (42, 42)])
+def test_budget(history, budget, boxes):
+    picture = draw.picture(history, budget=budget, fold=False)
+    assert len(picture.sheet.boxes) == boxes
+    closed = {
+        6: ("3 modules closed to keep to 5 boxes",),
+        15: (f"9 modules closed to keep to {budget} boxes",),
+    }
+    assert picture.notes == closed.get(boxes, ())
+
+
+def test_of_a_level_that_does_not_fit_the_smaller_classes_are_opened():
+    class Big(nn.Sequential):
+        pass
+
+    model = nn.Sequential(
+        Big(*(nn.Linear(4, 4) for _ in range(30))), nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    )
+    picture = draw.picture(tl.log_forward_pass(model, torch.rand(2, 4)), budget=10)
+    assert frames(picture) == ["1"]
+
+
+def test_by_address(history):
+    assert frames(draw.picture(history, depth=1, opened="1.2", fold=False)) == ["1", "2"]
+    assert frames(draw.picture(history, depth=3, closed=["0*", "2*"], fold=False)) == ["1", "0", "1", "2"]
+
+
+def test_by_predicate(history):
+    picture = draw.picture(history, depth=1, opened=lambda call: call.address.startswith("2"), fold=False)
+    assert frames(picture) == ["2", "0", "1", "2"]
+
+
+def test_loops_are_always_open():
+    def forward(model, x):
+        for _ in range(3):
+            x = model.block(x) + 1
+        return x
+
+    model = With(forward, block=nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
+    picture = draw.picture(tl.log_forward_pass(model, torch.rand(2, 4)), depth=1)
+    assert lines(picture.sheet)[1:4] == ["[↻ 3]", "  block(Sequential) 20 | 2×4 2 ops", "  add(1) | 2×4"]

@@ -1,0 +1,309 @@
+"""A history as a `Tree`: a leaf a layer, or a leaf a pass, in the modules that were called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from torchlens_core import structure
+from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, prune
+from torchlens_core.draw.walks import Walks
+from torchlens_core.draw.words import Words, category_of, count, cut, details_of, shape_of
+from torchlens_core.entries import Layer, ModuleCall, Op
+from torchlens_core.nodes import BUFFER, CONSTANT, ESCAPE, INPUT, OP, OUTPUT, PARAMETER, Call, Node, Value
+from torchlens_core.recording import Recording
+from torchlens_core.snapshot import spelling, wording
+from torchlens_core.snapshot.naming import readable_name, written_name
+from torchlens_core.snapshot.outline import HOLE
+
+if TYPE_CHECKING:
+    from torchlens_core.history import ModelHistory
+
+_SOURCES = (INPUT, BUFFER, CONSTANT, PARAMETER)
+
+
+def tree_of_history(
+    history: ModelHistory,
+    *,
+    rolled: bool = True,
+    buffers: bool = False,
+    parameters: bool = False,
+    gradients: bool = False,
+) -> Tree:
+    """The forward pass of ``history``; with ``gradients``, dashed edges back to where gradients were saved."""
+    hidden = {kind for kind, shown in ((PARAMETER, parameters), (BUFFER, buffers)) if not shown}
+    builder = _Builder(history, rolled, hidden)
+    tree = builder.tree()
+    if gradients:
+        builder.add_gradients(tree)
+    return tree
+
+
+class _Builder:
+    """Walks the nodes of a history once."""
+
+    def __init__(self, history: ModelHistory, rolled: bool, hidden: set[str]) -> None:
+        self._history = history
+        self._recording = history.recording
+        self._rolled = rolled
+        self._hidden = hidden
+        self._root = Group(None, class_name=history.model_name, entry=history)
+        self._leaf_of: dict[int, Leaf] = {}
+        self._groups: dict[tuple[int, Any], Group] = {}
+        self._parameters = parameters_within(self._recording)
+        self._walks = Walks(self._recording)
+
+    def tree(self) -> Tree:
+        nodes = [node for node in self._recording.nodes if node.kind not in self._hidden]
+        layers: dict[Any, list[Node]] = {}
+        for node in nodes:
+            layers.setdefault(self._key(node), []).append(node)
+        places = self._places(nodes)
+        for passes in layers.values():
+            leaf = self._leaf(passes, self._group(places[passes[0].index]))
+            for node in passes:
+                self._leaf_of[node.index] = leaf
+        if self._rolled:
+            self._count_passes(places, nodes)
+        prune(self._root)
+        if self._rolled:
+            roll(self._root, 1)
+        number = sum(node.kind is OP for node in nodes)
+        subtitle = f"{number:,} ops · {count(self._history.total_params)} params"
+        return Tree(self._history.model_name, self._root, list(self._wires(nodes)), subtitle)
+
+    def _key(self, node: Node) -> Any:
+        """What the nodes that share a leaf have in common."""
+        is_place = self._rolled and node.kind in (OP, ESCAPE)
+        return (id(node.site.layer), self._walks.of_node(node.index)) if is_place else node.index
+
+    # -- groups ------------------------------------------------------------------------------------
+
+    def _group(self, place: Sequence[Call | str]) -> Group:
+        group = self._root
+        for step in place:
+            key = (id(group), self._way(step))
+            found = self._groups.get(key)
+            if found is None:
+                new = (
+                    self._new_call(group, step)
+                    if isinstance(step, Call)
+                    else self._new_composite(group, step)
+                )
+                found = self._groups[key] = new
+            group = found
+        return group
+
+    def _way(self, step: Call | str) -> Any:
+        """What calls that share a group have in common."""
+        if isinstance(step, Call):
+            walks = self._walks.of_call(step.index)
+            return step.address, (step.chain, walks) if self._rolled else step.number
+        return step
+
+    def _new_call(self, around: Group, call: Call) -> Group:
+        name = call.address
+        if around.address and name.startswith(f"{around.address}."):
+            name = name[len(around.address) + 1 :]
+        if not self._rolled and call.number > 1:
+            name += f":{call.number}"
+        parameters = sum_of(self._parameters.get(call.address))
+        entry = ModuleCall(self._history, call)
+        return Group(
+            around,
+            address=call.address,
+            name=name,
+            class_name=call.class_name,
+            parameters=parameters,
+            entry=entry,
+        )
+
+    def _new_composite(self, around: Group, step: str) -> Group:
+        name = step.partition(":")[0]
+        return Group(around, "composite", name=name, class_name="function")
+
+    def _count_passes(self, places: dict[int, Sequence[Call | str]], nodes: Iterable[Node]) -> None:
+        """How often each group ran, which only its calls tell."""
+        calls: dict[Group, set[int]] = {}
+        for node in nodes:
+            group: Group | None = self._leaf_of[node.index].parent
+            for step in reversed(places[node.index]):
+                if isinstance(step, Call) and group is not None and group.address == step.address:
+                    calls.setdefault(group, set()).add(step.index)
+                group = group.parent if group is not None else None
+        for one, numbers in calls.items():
+            one.passes = len(numbers)
+
+    def _places(self, nodes: Sequence[Node]) -> dict[int, Sequence[Call | str]]:
+        """What is around each node: calls and composites; sources stand where all that read them do."""
+        places: dict[int, Sequence[Call | str]] = {}
+        runs: dict[tuple[Any, ...], int] = {}
+        before: tuple[Any, ...] = ()
+        for node in nodes:
+            if node.kind not in _SOURCES and node.kind is not OUTPUT:
+                calls = self._history.calls_around(node)
+                here = (calls[-1].index if calls else -1, *node.composite)
+                if here != before and node.composite:
+                    runs[here] = runs.get(here, 0) + 1
+                before = here
+                places[node.index] = (*calls, *(f"{name}:{runs[here]}" for name in node.composite))
+        for node in nodes:
+            place = places.get(node.index, ())
+            for edge in node.edges:
+                source = edge.origin.node
+                if self._recording.nodes[source].kind in (BUFFER, CONSTANT, PARAMETER):
+                    places[source] = self._common(places[source], place) if source in places else place
+        return {node.index: places.get(node.index, ()) for node in nodes}
+
+    def _common(self, a: Sequence[Call | str], b: Sequence[Call | str]) -> Sequence[Call | str]:
+        length = 0
+        while length < min(len(a), len(b)) and self._way(a[length]) == self._way(b[length]):
+            length += 1
+        return a[:length]
+
+    # -- leaves ------------------------------------------------------------------------------------
+
+    def _leaf(self, passes: Sequence[Node], group: Group) -> Leaf:
+        node = passes[0]
+        op = self._history.op_at(node.index)
+        words = _words(passes, self._recording)
+        if node.kind is PARAMETER:
+            return Leaf(group, words, node.index, op.address or "")
+        entry = (
+            Layer(self._history, [self._history.op_at(one.index) for one in passes]) if self._rolled else op
+        )
+        leaf = Leaf(group, words, node.index, _tooltip(op, self._rolled), entry)
+        leaf.passes = len(passes)
+        return leaf
+
+    # -- wires -------------------------------------------------------------------------------------
+
+    def _wires(self, nodes: Iterable[Node]) -> Iterator[Wire]:
+        recorded, leaf_of = self._recording.nodes, self._leaf_of
+        seen: dict[tuple[Leaf, Leaf, str], Wire] = {}
+        for node in nodes:
+            head = leaf_of[node.index]
+            for edge in node.edges:
+                tail = leaf_of.get(edge.origin.node)
+                if tail is None:
+                    continue
+                is_back = self._rolled and tail.order >= head.order
+                kind = "back" if is_back else "data"
+                has_several = len(recorded[edge.origin.node].values) > 1
+                label = str(edge.origin.slot) if has_several else ""
+                wire = seen.get((tail, head, kind))
+                if wire is None:
+                    wire = seen[tail, head, kind] = Wire(tail, head, kind, label)
+                    yield wire
+                elif label and label not in wire.label.split(","):
+                    wire.label = cut(f"{wire.label},{label}", 12)
+
+    def add_gradients(self, tree: Tree) -> None:
+        """Edges against the direction of the data wherever a gradient was saved."""
+        saved = {index for index, _ in self._recording.gradients}
+        for wire in list(tree.wires):
+            nodes = [leaf.order for leaf in (wire.tail, wire.head)]
+            if all(index in saved or self._recording.nodes[index].kind is OUTPUT for index in nodes):
+                tree.wires.append(Wire(wire.head, wire.tail, "gradient"))
+
+
+def roll(group: Group, runs: int) -> None:
+    """Put neighbours that ran equally often, and oftener than what is around them, in a loop of their own.
+
+    ``passes``, so far counted over the whole pass, are from then on those of one run of what is around.
+    """
+    inside: list[Leaf | Group] = []
+    for times, run in groupby(group.inside, lambda one: one.passes):
+        parts = list(run)
+        passes = times // runs if times % runs == 0 else times
+        for one in parts:
+            if isinstance(one, Group):
+                roll(one, times)
+            one.passes = passes
+        if passes > 1 and len(parts) > 1:
+            loop = Group(None, "loop", address=group.address)
+            loop.parent, loop.inside, loop.passes = group, parts, passes
+            for one in parts:
+                one.parent, one.passes = loop, 1
+            parts = [loop]
+        inside += parts
+    group.inside = inside
+
+
+def parameters_within(recording: Recording) -> dict[str, dict[int, int]]:
+    """For each address the sizes of the parameters in that module and below, by parameter identity."""
+    found: dict[str, dict[int, int]] = {}
+    for module in recording.modules:
+        sizes = {one: size[0] for one, size in module.parameters.items()}
+        address = module.address
+        while sizes:
+            found.setdefault(address, {}).update(sizes)
+            if not address:
+                break
+            address = address.rpartition(".")[0]
+    return found
+
+
+def sum_of(sizes: dict[int, int] | None) -> int:
+    """How many numbers some parameters hold."""
+    return sum(sizes.values()) if sizes else 0
+
+
+def _words(passes: Sequence[Node], recording: Recording) -> Words:
+    """The texts of a layer."""
+    node = passes[0]
+    specs = [str(value.spec) for value in node.values]
+    shape = shape_of(specs)
+    if node.kind is INPUT:
+        name = structure.input_name(node.path, recording.forward_parameters)
+        return Words(INPUT, "input", "", shape, 0, name if name != "input" else "")
+    if node.kind is OUTPUT:
+        name = readable_name(written_name(structure.show("output", node.path)))
+        return Words(OUTPUT, "output", "", shape, 0, name.removeprefix("output").removeprefix("."))
+    if node.kind in (BUFFER, PARAMETER, CONSTANT):
+        name = (node.address or "").rpartition(".")[2] or node.kind
+        return Words(node.kind, name, "" if name == node.kind else node.kind, shape)
+    if node.kind is ESCAPE:
+        results = dict.fromkeys(repr(one.result) for one in passes)
+        return Words(ESCAPE, node.info.name, "to Python", cut(f"= {', '.join(results)}", 24))
+    held = _held(node, recording)
+    sizes = [str(value.spec) for value in held]
+    details = _once([details_of(*_spelled(one), sizes) for one in passes])
+    kind = _spelled(node)[0]
+    parameters = sum(value.spec.numel for value in held)
+    returned = specs[: len(specs) - node.written] or specs
+    return Words(category_of(kind), kind, details, shape_of(returned), parameters)
+
+
+def _held(node: Node, recording: Recording) -> list[Value]:
+    """The parameters that an op reads."""
+    origins = (edge.origin for edge in node.edges)
+    return list({v.node: v for v in origins if recording.nodes[v.node].kind is PARAMETER}.values())
+
+
+def _once(texts: Sequence[str]) -> str:
+    """What differs from pass to pass, as the first and the last."""
+    kept = list(dict.fromkeys(texts))
+    return kept[0] if len(kept) == 1 else f"{kept[0]} … {kept[-1]}"
+
+
+def _spelled(node: Node) -> tuple[str, list[tuple[str, str]]]:
+    """Kind of an op, and keyword and text of each argument."""
+    kind, arguments = spelling.spell(node)
+    return kind, [
+        ("", f"[{wording.index(value, path, _hole)}]")
+        if path == (1,) and kind in ("getitem", "setitem")
+        else (keyword, wording.worded(value, path, _hole))
+        for keyword, path, value, _ in arguments
+    ]
+
+
+def _hole(path: Any, value: Value) -> str:
+    return HOLE
+
+
+def _tooltip(op: Op, rolled: bool) -> str:
+    label = op.layer_label_no_pass if rolled else op.layer_label
+    source = op.source
+    return label if source is None else f"{label} · {source.filename.rpartition('/')[2]}:{source.line}"

@@ -1,0 +1,106 @@
+"""Which modules are drawn open, and which as one box."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from torchlens_core.draw.tree import Group, Leaf, Tree, groups_of, single_leaf
+
+#: Boxes up to which modules are opened unless a depth is asked for.
+BUDGET = 70
+#: Decides for a module whether it is open: by a callable given its entry, or by patterns of addresses.
+Chooser = Callable[[object], bool] | tuple[str, ...]
+
+
+def open_to_depth(tree: Tree, depth: int) -> set[Group]:
+    """The groups that are open if ``depth`` levels are drawn: at 1, modules of the model are boxes."""
+    return {group for group in groups_of(tree.root) if _level(group) < depth}
+
+
+def open_within(tree: Tree, budget: int = BUDGET) -> set[Group]:
+    """As many groups as keep the picture within ``budget`` boxes.
+
+    Level by level; of the first level that does not fit as a whole, classes of modules, the smallest first.
+    """
+    opened: set[Group] = set()
+    boxes = sum(_cost(one) for one in tree.root.inside)
+    level = [one for one in tree.root.inside if isinstance(one, Group)]
+    while level:
+        level = _with_transparent(level, opened)
+        by_class: dict[str, list[Group]] = {}
+        for group in level:
+            by_class.setdefault(group.class_name or group.kind, []).append(group)
+        growth = {name: sum(map(_growth, groups)) for name, groups in by_class.items()}
+        following: list[Group] = []
+        is_whole = True
+        for name in sorted(by_class, key=lambda name: growth[name]):
+            if boxes + growth[name] > budget:
+                is_whole = False
+                continue
+            boxes += growth[name]
+            opened.update(by_class[name])
+            following += [one for group in by_class[name] for one in group.inside if isinstance(one, Group)]
+        if not is_whole:
+            break
+        level = following
+    return opened
+
+
+def _with_transparent(level: list[Group], opened: set[Group]) -> list[Group]:
+    """Loops and repeats are not closed: their own groups stand in their place."""
+    found: list[Group] = []
+    for group in level:
+        if group.kind in ("loop", "repeat"):
+            opened.add(group)
+            found += _with_transparent([one for one in group.inside if isinstance(one, Group)], opened)
+        else:
+            found.append(group)
+    return found
+
+
+def _cost(one: Leaf | Group) -> int:
+    """Boxes of something closed; loops and repeats cannot be."""
+    if isinstance(one, Group) and one.kind in ("loop", "repeat"):
+        return sum(map(_cost, one.inside))
+    return 1
+
+
+def _growth(group: Group) -> int:
+    return sum(map(_cost, group.inside)) - 1 if single_leaf(group) is None else 0
+
+
+def _level(group: Group) -> int:
+    """How many modules and composites are around it, itself counted."""
+    level = 0
+    around: Group | None = group
+    while around is not None and around.parent is not None:
+        level += around.kind in ("module", "composite")
+        around = around.parent
+    return level
+
+
+def choose(
+    tree: Tree, opened: set[Group], is_open: Chooser | None, is_closed: Chooser | None
+) -> set[Group]:
+    """``opened`` with what users want open, and all around it, and without what they want closed."""
+    chosen = set(opened)
+    for group in groups_of(tree.root):
+        if is_open is not None and _fits(group, is_open):
+            around: Group | None = group
+            while around is not None:
+                chosen.add(around)
+                around = around.parent
+    for group in groups_of(tree.root):
+        if is_closed is not None and _fits(group, is_closed):
+            chosen.discard(group)
+    return chosen
+
+
+def _fits(group: Group, chooser: Chooser) -> bool:
+    if group.kind not in ("module", "composite"):
+        return False
+    if callable(chooser):
+        return group.kind == "module" and bool(chooser(group.entry))
+    address = group.address or group.name
+    return any(fnmatchcase(address, pattern) for pattern in chooser)

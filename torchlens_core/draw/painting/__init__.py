@@ -1,0 +1,1 @@
+"""How things look: text, colours, and the forms of a picture."""

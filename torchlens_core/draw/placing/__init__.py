@@ -1,0 +1,1 @@
+"""Where things stand: layout engines, and ours."""
