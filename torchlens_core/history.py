@@ -84,7 +84,8 @@ class ModelHistory:
         return picture(self, **options)
 
     def _repr_html_(self) -> str:
-        return f'<div style="max-height:40em;overflow:auto">{self.picture(theme="auto").svg()}</div>'
+        picture = self.picture(theme="auto")
+        return f'<div style="max-height:40em;overflow:auto">{picture.embedded()}</div>'
 
     # -- entries -----------------------------------------------------------------------------------
 

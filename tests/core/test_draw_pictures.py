@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.dom import minidom
 
 import pytest
@@ -51,8 +52,15 @@ def test_of_nothing():
 
 
 def test_in_a_notebook(history):
-    assert draw.picture(history)._repr_svg_() == draw.picture(history).svg()
+    assert draw.picture(history)._repr_svg_().startswith("<svg")
     assert "<svg" in history._repr_html_()
+
+
+def test_pictures_in_one_page_have_ids_of_their_own(history):
+    shown = [draw.picture(history, depth=depth)._repr_svg_() for depth in (1, 2)]
+    ids = [set(re.findall(r' id="([^"]+)"', one)) for one in shown]
+    assert all(ids)
+    assert not ids[0] & ids[1]
 
 
 def test_as_a_method_of_the_history(history):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -199,8 +200,12 @@ class Picture:
             return self.dot().encode()
         raise ArgumentError(f"there is no format {fileformat!r}. Expected {', '.join(FORMATS)}.")
 
+    def embedded(self) -> str:
+        """The SVG for a page that holds other pictures too: its ids are its own, and equal pictures' the same."""
+        return self.svg(prefix=f"p{zlib.crc32(repr(self.sheet).encode('utf-8', 'replace')):x}-")
+
     def _repr_svg_(self) -> str:
-        return self.svg()
+        return self.embedded()
 
     def __repr__(self) -> str:
         sheet = self.sheet

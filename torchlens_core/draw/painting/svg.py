@@ -82,8 +82,8 @@ class _Writer:
         self.markers: dict[Ink, str] = {}
         #: Digits after the point of places; fewer where there are many.
         self.digits = 1
-        #: Names of texts that many boxes share, in large pictures.
-        self.texts: dict[Words, str] = {}
+        #: Names of parts that many looks share, in large pictures.
+        self.shared: dict[Part, str] = {}
 
     def document(self, picture: Painting) -> str:
         width, height = _number(picture.width), _number(picture.height)
@@ -95,7 +95,7 @@ class _Writer:
             picture = gathered(picture)
         body += map(self._area, picture.areas)
         body += self._lines(picture.lines)
-        shared = self._share_texts(picture.stamps) if is_large else []
+        shared = self._share(picture.stamps) if is_large else []
         symbols, uses = self._stamps(picture.stamps, is_large)
         body += uses
         body += map(self._text, picture.words)
@@ -130,7 +130,8 @@ class _Writer:
 
     def _area(self, area: Area) -> str:
         shape = self._plate(area.plate, f' id="{self.prefix}{area.ident}"')
-        return f"{shape[:-2]}>{_tooltip(area.tooltip)}</rect>" if area.tooltip else shape
+        has_tooltip = bool(area.tooltip and self.digits)  # in large pictures the boxes in it have it
+        return f"{shape[:-2]}>{_tooltip(area.tooltip)}</rect>" if has_tooltip else shape
 
     def _lines(self, lines: Iterable[Line]) -> list[str]:
         """Paths in groups of one ink, which gives them their arrowhead."""
@@ -158,16 +159,18 @@ class _Writer:
             f'<path class="{fill}" d="M{shape}z"/></marker>'
         )
 
-    def _share_texts(self, stamps: Iterable[Stamp]) -> list[str]:
-        """Texts that several looks have in common, as symbols of their own."""
+    def _share(self, stamps: Iterable[Stamp]) -> list[str]:
+        """Parts that several looks have in common, as symbols of their own."""
         looks = dict.fromkeys(stamp.parts for stamp in stamps)
-        counts = Counter(part for parts in looks for part in parts if isinstance(part, Words))
+        counts = Counter(part for parts in looks for part in parts)
         found: list[str] = []
-        for words, count in counts.items():
-            if count > 1 and not words.struck:
+        for part, count in counts.items():
+            shape = self._part(part) if count > 1 else ""
+            # a reference takes 20 characters
+            if shape.startswith("<") and shape.count("<") <= 2 and (len(shape) - 20) * (count - 1) > 30:
                 name = f"{self.prefix}T{_short(len(found))}"
-                found.append(self._text(words).replace("<text", f'<text id="{name}"', 1))
-                self.texts[words] = name
+                found.append(re.sub(r"(?<=^<)\w+", rf'\g<0> id="{name}"', shape))
+                self.shared[part] = name
         return found
 
     def _stamps(self, stamps: Iterable[Stamp], is_large: bool) -> tuple[list[str], list[str]]:
@@ -207,10 +210,12 @@ class _Writer:
         return f"{use}>{tip}</use>" if tip else f"{use}/>"
 
     def _part(self, part: Part) -> str:
+        if part in self.shared:
+            return f'<use href="#{self.shared[part]}"/>'
         if isinstance(part, Plate):
             return self._plate(part)
         if isinstance(part, Words):
-            return f'<use href="#{self.texts[part]}"/>' if part in self.texts else self._text(part)
+            return self._text(part)
         if isinstance(part, Line):
             return f'<path class="{self._line_class(part.ink)}" d="{_path(part.curve, self.digits)}"/>'
         if isinstance(part, Columns):
