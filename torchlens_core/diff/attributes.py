@@ -105,8 +105,8 @@ def _steps(old: str, new: str) -> frozenset[Step]:
     before, after = spec_parts(old)[1], spec_parts(new)[1]
     if before == after:
         return frozenset()
-    sizes = {(a, b) for a, b in zip(before, after, strict=False) if a != b}
-    return frozenset({*sizes, ("", ""), (numel(before), numel(after))})
+    sizes = {(a, b) for a, b in zip(before, after, strict=False) if a != b} or {("", "")}
+    return frozenset({*sizes, (numel(before), numel(after))})
 
 
 def numel(sizes: Sequence[str]) -> str:

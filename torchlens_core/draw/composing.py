@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from torchlens_core.draw.sheet import PLAIN, Box, Edge, Frame, Sheet
-from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, leaves_of, single_leaf
+from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, leaves_of, ops_in, single_leaf
 from torchlens_core.draw.words import count, count_of
 
 #: A box with so many readers is a hub. Readers so many boxes away, and so many modules below what is around
@@ -134,11 +134,14 @@ class _Composer:
         key = f"r{edge.tail}.{frame}"
         if key not in self._boxes:
             source = self._boxes[edge.tail]
-            title = f"↳ {source.name or source.title}"
-            box = Box(
-                key=key, category="reference", title=title, shape=source.shape, tooltip=source.tooltip
+            name = source.title if source.category == "module" else source.name or source.title
+            self._boxes[key] = Box(
+                key=key,
+                category="reference",
+                title=f"↳ {name}",
+                shape=source.shape,
+                tooltip=source.tooltip,
             )
-            self._boxes[key] = box
             self._references.setdefault(frame, []).append(key)
         return replace(edge, tail=key)
 
@@ -202,7 +205,7 @@ def _names_to(leaf: Leaf, outermost: Leaf | Group) -> str:
 
 def _group_box(group: Group, key: str) -> Box:
     """A module as one box."""
-    ops = count_of(sum(leaf.passes for leaf in leaves_of(group) if leaf.entry is not None), "op")
+    ops = count_of(ops_in(group), "op")
     last = next((leaf for leaf in reversed(list(leaves_of(group)))), None)
     return Box(
         key=key,

@@ -59,11 +59,21 @@ class Drawing:
     def show(self, history: ModelHistory) -> Path | None:
         """Write the picture to ``path`` plus ending, its DOT source to ``path``, and show it unless ``save_only``.
 
-        What cannot be written for want of a library is said in a warning, and a PDF or PNG then becomes an SVG: a
-        history is not lost for that.
+        What cannot be written for want of a library is said in a warning, and a PDF or PNG then becomes an SVG; so
+        is whatever else goes wrong: a history is not lost for its picture.
         """
         if self.opt == "none":
             return None
+        try:
+            return self._drawn(history)
+        except Exception as error:
+            notes = " ".join(getattr(error, "__notes__", ()))
+            warnings.warn(
+                f"Nothing was drawn: {type(error).__name__}: {error} {notes}".rstrip(), stacklevel=3
+            )
+            return None
+
+    def _drawn(self, history: ModelHistory) -> Path:
         options = self._options()
         picture = Picture(grown(history, options), options)
         with _warned("No DOT source was written."):

@@ -163,12 +163,17 @@ class _Folder:
                 old.last_name = new.last_name
         return [whole]
 
+    def _kept(self, leaf: Leaf) -> Leaf:
+        """What is drawn for a leaf: what it stands for may itself have been folded."""
+        while leaf in self._stands_for:
+            leaf = self._stands_for[leaf]
+        return leaf
+
     def _rewire(self) -> None:
         """Wires of the copies left out become those of the first; from one copy to the next, none."""
-        stands_for = self._stands_for
         kept: dict[tuple[Leaf, Leaf, str], Wire] = {}
         for wire in self._tree.wires:
-            tail, head = stands_for.get(wire.tail, wire.tail), stands_for.get(wire.head, wire.head)
+            tail, head = self._kept(wire.tail), self._kept(wire.head)
             is_copied = tail is not wire.tail or head is not wire.head
             if is_copied and tail.order >= head.order and wire.kind == "data":
                 continue

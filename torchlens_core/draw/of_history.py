@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torchlens_core import structure
 from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, prune
 from torchlens_core.draw.walks import Walks
-from torchlens_core.draw.words import Words, category_of, count, cut, details_of, shape_of
+from torchlens_core.draw.words import Words, category_of, count, count_of, cut, details_of, shape_of
 from torchlens_core.entries import Layer, ModuleCall, Op
 from torchlens_core.nodes import BUFFER, CONSTANT, ESCAPE, INPUT, OP, OUTPUT, PARAMETER, Call, Node, Value
 from torchlens_core.recording import Recording
@@ -70,7 +70,7 @@ class _Builder:
         if self._rolled:
             roll(self._root, 1)
         number = sum(node.kind is OP for node in nodes)
-        subtitle = f"{number:,} ops · {count(self._history.total_params)} params"
+        subtitle = f"{count_of(number, 'op')} · {count(self._history.total_params)} params"
         return Tree(self._history.model_name, self._root, list(self._wires(nodes)), subtitle)
 
     def _key(self, node: Node) -> Any:

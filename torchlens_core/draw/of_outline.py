@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, prune
-from torchlens_core.draw.words import Words, category_of, count, details_of, shape_of
+from torchlens_core.draw.words import Words, category_of, count, count_of, details_of, shape_of
 from torchlens_core.snapshot.naming import readable_name
 from torchlens_core.snapshot.outline import (
     Body,
@@ -46,7 +46,7 @@ def tree_of_outline(outline: Outline, *, buffers: bool = False) -> Tree:
 def subtitle(outline: Outline) -> str:
     """``12 ops · 11.7M params``."""
     parameters = parameters_in(outline.body) + sum(one.elements for one in outline.unused)
-    return f"{count_ops(outline.body):,} ops · {count(parameters)} params"
+    return f"{count_of(count_ops(outline.body), 'op')} · {count(parameters)} params"
 
 
 class Scope:

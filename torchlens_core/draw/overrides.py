@@ -66,8 +66,20 @@ class Overrides:
 
 
 def _wanted(given: Given, *about: Any) -> dict[str, Any]:
-    values = {name: value(*about) if callable(value) else value for name, value in given.items()}
+    values = {}
+    for name, value in given.items():
+        try:
+            values[name] = value(*about) if callable(value) else value
+        except Exception as error:
+            asked = " and ".join(map(_called, about[1:]))
+            error.add_note(f"Raised by what overrides {name!r}, asked about {asked}.")
+            raise
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _called(entry: Any) -> str:
+    """A layer by its label, a module call by its address."""
+    return str(getattr(entry, "label", None) or getattr(entry, "address", None) or type(entry).__name__)
 
 
 def _style(wanted: Mapping[str, Any]) -> Style:

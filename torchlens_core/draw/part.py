@@ -23,7 +23,7 @@ def part_of(tree: Tree, address: str) -> Tree:
         hint = (
             f"Did you mean {' or '.join(map(repr, near))}?"
             if near
-            else "No module inside the model was called."
+            else "Those that were called are in history.module_passes."
         )
         raise ArgumentError(f"no module {address!r} was called in {tree.title}. {hint}")
     root = Group(None, class_name=group.class_name, entry=group.entry)

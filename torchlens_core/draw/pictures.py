@@ -6,7 +6,6 @@ import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +71,7 @@ class Options:
     #: ``light``, ``dark``, or ``auto`` for what the reader prefers (SVG only).
     theme: str = "light"
     #: Layout engines that may be tried, in order; None for all there are.
-    engines: Sequence[str] | None = None
+    engines: Sequence[str] | str | None = None
     #: Seconds that an engine may take.
     timeout: float = 20.0
 
@@ -82,6 +81,21 @@ class Options:
             raise ArgumentError(f"direction is {self.direction!r}. Expected {expected}.")
         if self.depth is not None and (not isinstance(self.depth, int) or self.depth < 1):
             raise ArgumentError(f"depth is {self.depth!r}. Expected a number of levels, from 1, or None.")
+        if not isinstance(self.budget, int) or self.budget < 1:
+            raise ArgumentError(f"budget is {self.budget!r}. Expected a number of boxes, from 1.")
+        if not isinstance(self.module, str):
+            raise ArgumentError(f"module is {self.module!r}. Expected the address of a module.")
+        if not isinstance(self.overrides, Overrides):
+            raise ArgumentError(
+                f"overrides is {self.overrides!r}. Expected torchlens_core.draw.Overrides(...)."
+            )
+        for name, given in (("opened", self.opened), ("closed", self.closed)):
+            if not (given is None or callable(given) or _are_texts(given)):
+                raise ArgumentError(
+                    f"{name} is {given!r}. Expected patterns of addresses, or a function of a module call."
+                )
+        if not (self.engines is None or _are_texts(self.engines)):
+            raise ArgumentError(f"engines is {self.engines!r}. Expected names of layout engines.")
 
     @property
     def is_folded(self) -> bool:
@@ -95,12 +109,20 @@ class Picture:
     def __init__(self, tree: Tree, options: Options) -> None:
         self._tree = tree
         self._options = options
+        # no cached_property: in Python 3.11 it has one lock for all pictures, which a fork may leave locked
+        self._made: tuple[Sheet, Layout] | None = None
 
     # -- what is shown -----------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def _drawn(self) -> tuple[Sheet, Layout]:
-        """The sheet and its layout; with fewer modules open if the engines took too long."""
+        """The sheet and its layout."""
+        if self._made is None:
+            self._made = self._draw()
+        return self._made
+
+    def _draw(self) -> tuple[Sheet, Layout]:
+        """With fewer modules open if the engines took too long."""
         options, budget = self._options, self._options.budget
         sheet = self._composed(budget)
         layout = _placed(sheet, options)
@@ -262,7 +284,8 @@ def grown(what: Any, options: Options) -> Tree:
 def _placed(sheet: Sheet, options: Options) -> Layout:
     sizes = {key: box_size(box) for key, box in sheet.boxes.items()}
     headings = {frame.key: heading_size(frame) for frame in frames_of(sheet.root)}
-    return place(sheet, sizes, headings, engines=options.engines, timeout=options.timeout)
+    engines = (options.engines,) if isinstance(options.engines, str) else options.engines
+    return place(sheet, sizes, headings, engines=engines, timeout=options.timeout)
 
 
 def _is_late(layout: Layout) -> bool:
@@ -279,6 +302,13 @@ def _closed(tree: Tree, opened: set[Any]) -> int:
         for group in groups_of(tree.root)
         if group.kind in ("module", "composite")
     )
+
+
+def _are_texts(given: Any) -> bool:
+    """Whether it is a text, or several."""
+    if isinstance(given, str):
+        return True
+    return isinstance(given, list | tuple | set | frozenset) and all(isinstance(one, str) for one in given)
 
 
 def _chooser(given: Chooser | Sequence[str] | str | None) -> Chooser | None:

@@ -141,6 +141,20 @@ def single_leaf(group: Group) -> Leaf | None:
     return only if isinstance(only, Leaf) else single_leaf(only)
 
 
+_NO_OPS = ("input", "output", "parameter", "buffer", "constant", "escape")
+
+
+def ops_in(group: Group) -> int:
+    """How many ops ran in one run of a group, those of copies and passes that are drawn once counted."""
+    total = 0
+    for one in group.inside:
+        if isinstance(one, Leaf):
+            total += one.passes * (one.words.category not in _NO_OPS)
+        else:
+            total += one.count * one.passes * ops_in(one)
+    return total
+
+
 def prune(group: Group) -> None:
     """Leave out groups with nothing in them: modules that do nothing, or ran first elsewhere in a recursion."""
     for one in group.inside:

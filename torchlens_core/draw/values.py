@@ -66,14 +66,17 @@ def image_of(value: Tensor, kind: str = "auto") -> Raster | Bars | None:
     >>> image_of(torch.arange(4.0).reshape(2, 2))
     Raster(width=2, height=2, levels=b'\\x00U\\xaa\\xff')
     """
-    if value.is_meta or value.layout is not torch.strided or value.is_complex() or not value.numel():
+    if value.is_nested or value.is_meta or value.is_quantized or value.is_complex():
         return None
-    if getattr(value, "is_quantized", False):
+    if value.layout is not torch.strided or not value.numel():
         return None
-    numbers = value.detach().to("cpu", torch.float32)
-    if not bool(numbers.isfinite().any()):
+    numbers = value.detach().to("cpu", torch.float64)
+    finite = numbers[numbers.isfinite()]
+    if not finite.numel():
         return None
-    numbers = numbers.nan_to_num(0.0)
+    low, high = float(finite.min()), float(finite.max())
+    # what is infinite is shown at the end of the range; halved, no range is too wide for a number
+    numbers = numbers.nan_to_num(low, high, low) / 2
     is_map = numbers.dim() >= 2 and min(numbers.shape[-2:]) > 1
     return _bars(numbers) if kind == "histograms" or not is_map else _raster(numbers)
 

@@ -25,7 +25,7 @@ except ImportError:  # the same; fonts of the machine are used then
     reportlab = None
 
 #: Pictures are made smaller where they would have more pixels, or a longer side, than this.
-PIXELS, SIDE = 50_000_000, 30_000
+PIXELS, SIDE = 20_000_000, 30_000
 
 
 def png(sheet: Sheet, layout: Layout, *, theme: str = "light", scale: float = 2.0) -> bytes:

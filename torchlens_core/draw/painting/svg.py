@@ -246,7 +246,8 @@ class _Writer:
             declared += f";stroke:{{1}};stroke-width:3.5px;stroke-linejoin:round;{_RIM}"
         name = self._class(declared, words.color, words.halo if has_rim else "")
         # fonts are told apart by their widths: where any font fits, nothing is said of it
-        is_tight = bool(self.drawn) or words.room < len(words.text) * words.size * _WIDEST
+        widest = max(len(words.text) * words.size * _WIDEST, 1.2 * words.width)
+        is_tight = bool(self.drawn) or words.room < widest
         length = f' textLength="{self._place(words.width)}"' if is_tight else ""
         # in large pictures, where rims are for titles alone, the space between letters gives way instead, 33 bytes
         # less; but not where letters have rims, which would cover the letters before them

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -118,6 +119,10 @@ def _last_line(words: bytes) -> str:
     return next((line for line in reversed(lines) if not line.startswith("Fontconfig")), "")
 
 
+class _EndedError(DrawingError):
+    """The process ended before it had answered."""
+
+
 class _Worker:
     """The process that lays out with pygraphviz, kept between layouts; threads take turns."""
 
@@ -135,12 +140,22 @@ class _Worker:
         with self._lock:
             try:
                 status, answer = self._exchange(source, form, timeout)
+            except _EndedError:  # by another hand, perhaps
+                self.stop()
+                status, answer = self._once_more(source, form, timeout)
             except BaseException:  # even KeyboardInterrupt: its answer would be taken for the next one's
                 self.stop()
                 raise
         if status != "ok":
             raise DrawingError(f"pygraphviz: {_last_line(answer) or status}")
         return answer
+
+    def _once_more(self, source: bytes, form: str, timeout: float) -> tuple[str, bytes]:
+        try:
+            return self._exchange(source, form, timeout)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End the process, if there is one."""
@@ -156,12 +171,17 @@ class _Worker:
         self._lock = threading.Lock()
         if process is not None:
             process.returncode = 0  # else subprocess says that it still runs
-            self._close(process)
+            # not their own close: another thread of the parent may have held the locks of their buffers
+            for pipe in (process.stdin, process.stdout, self._errors):
+                raw = getattr(pipe, "raw", None)
+                if raw is not None:
+                    raw.close()
 
     def _close(self, process: subprocess.Popen[bytes]) -> None:
         for pipe in (process.stdin, process.stdout, self._errors):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(OSError):  # what it was not given any more
+                    pipe.close()
 
     def _exchange(self, source: bytes, form: str, timeout: float) -> tuple[str, bytes]:
         process = self._started()
@@ -181,11 +201,9 @@ class _Worker:
         assert self._errors is not None
         self._errors.seek(0)
         words = "" if late else _last_line(self._errors.read())
-        raise DrawingError(
-            f"pygraphviz: no layout within {timeout:g} s"
-            if late
-            else f"pygraphviz: {words or f'ended with status {status}'}"
-        )
+        if late:
+            raise DrawingError(f"pygraphviz: no layout within {timeout:g} s")
+        raise _EndedError(f"pygraphviz: {words or f'ended with status {status}'}")
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is not None and (self._process.poll() is not None or self._asked >= _LIFETIME):
