@@ -10,14 +10,13 @@ from typing import Any
 from torchlens_core.changes import BREAKING, CLASSES, SHAPE, Change
 from torchlens_core.diff.address import Address
 from torchlens_core.diff.alignment import Alignment, alignment_of
-from torchlens_core.diff.attributes import numel
 from torchlens_core.diff.bodies import BodyDiff, Comparison
 from torchlens_core.diff.ops import Context
 from torchlens_core.diff.units import units_of
 from torchlens_core.garbage import collector_spared
 from torchlens_core.history import ModelHistory
 from torchlens_core.snapshot import Snapshot, take_snapshot
-from torchlens_core.snapshot.outline import Outline, Output, count_ops, held_of, spec_parts
+from torchlens_core.snapshot.outline import Outline, Output, count_ops, parameters_in
 
 #: Places of one hunk that are named, and lines of a hunk that are shown, unless all is asked for.
 MAX_PLACES, MAX_LINES = 3, 12
@@ -255,10 +254,5 @@ class _Graphs:
 
 def _size(outline: Outline) -> Size:
     """Ops of all passes; numbers in all parameters, shared ones once."""
-    counted = {
-        address: numel(spec_parts(held.spec)[1])
-        for address, held in held_of(outline.body)
-        if not held.is_buffer
-    }
-    elements = sum(int(count) for count in counted.values() if count.isdigit())
-    return Size(count_ops(outline.body), elements + sum(unused.elements for unused in outline.unused))
+    unused = sum(one.elements for one in outline.unused)
+    return Size(count_ops(outline.body), parameters_in(outline.body) + unused)

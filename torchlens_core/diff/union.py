@@ -92,7 +92,8 @@ class _Union:
             elif row.inner is not None:
                 self._inner(row, row.inner, group, scopes)
             elif isinstance(item, Call) and row.part.op is None and row.verdict != SAME:
-                self._one_sided(row, item, group, scopes)
+                if row.part.reads:  # a module around others that all stand elsewhere reads nothing
+                    self._one_sided(row, item, group, scopes)
             else:
                 leaf = self._leaf(row, group)
                 for part, scope in zip((row.old, row.new), scopes, strict=True):
