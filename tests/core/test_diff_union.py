@@ -81,6 +81,12 @@ def test_wrapped():
     assert any("linear" in line and "!added" not in line for line in lines(sheet))
 
 
+def test_replaced_by_nothing():
+    sheet = sheet_of(net(nn.Linear(4, 4), nn.LayerNorm(4)), net(nn.Linear(4, 4), nn.Identity()))
+    assert sheet.subtitle == "+0 −0 ~1"
+    assert any("layer_norm → 1" in line and "!changed" in line for line in lines(sheet))
+
+
 def test_another_class():
     class Other(nn.Sequential):
         pass

@@ -126,6 +126,69 @@ def test_one_op_that_runs_several_times():
     assert "relu -> relu back" in edges(sheet)
 
 
+def test_what_runs_on_one_line_without_reading_each_other_is_no_loop():
+    """``[f(a), f(b)]``: one box would mix what comes of both."""
+
+    def both(x, y):
+        x, y = [one.transpose(1, 0) for one in (x, y)]
+        return x.exp() + y.sin()
+
+    sheet = sheet_of(Of(both), X, X)
+    assert "↻" not in "".join(lines(sheet))
+    assert [one for one in edges(sheet) if "transpose" in one] == [
+        "input -> transpose",
+        "input -> transpose",
+        "transpose -> exp",
+        "transpose -> sin",
+    ]
+
+
+def test_many_of_them_are_one_box_and_called_parallel():
+    sheet = sheet_of(Of(lambda x: torch.stack([x * n for n in range(20)])), X)
+    assert "mul(0 … 19) ×20 in parallel | 2×3" in lines(sheet)
+
+
+def test_two_calls_of_a_composite_are_two_frames():
+    def forward(x):
+        return nn.functional.normalize(x) @ nn.functional.normalize(x * 2).T
+
+    frames = [line for line in lines(sheet_of(Of(forward), X)) if "normalize" in line]
+    assert len(frames) == 2
+
+
+def test_shapes_that_differ_from_pass_to_pass():
+    def shorter(model, x):
+        while len(x) > 1:
+            x = model.fc(x)[1:]
+        return x
+
+    sheet = sheet_of(With(shorter, fc=nn.Linear(3, 3)), torch.rand(4, 3))
+    assert any("| 4×3 … 2×3 fc" in line for line in lines(sheet))
+
+
+def test_parameters_that_are_read_are_named():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.positions = nn.Parameter(torch.ones(3))
+
+        def forward(self, x):
+            return x + self.positions
+
+    assert "add 3 | 2×3 positions" in lines(sheet_of(Positions(), X))
+
+
+def test_closed_modules_have_the_shape_of_what_they_return():
+    class Early(nn.Module):
+        def forward(self, x):
+            kept = x.exp()
+            x.sum()
+            return kept
+
+    sheet = sheet_of(nn.Sequential(Early()), X, depth=1)
+    assert "0(Early) | 2×3 2 ops" in lines(sheet)
+
+
 def test_recursion_leaves_no_empty_frames():
     def forward(model, tree):
         if isinstance(tree, torch.Tensor):

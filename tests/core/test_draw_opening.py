@@ -37,7 +37,7 @@ def test_budget(history, budget, boxes):
     picture = draw.picture(history, budget=budget, fold=False)
     assert len(picture.sheet.boxes) == boxes
     closed = {
-        6: ("3 modules closed to keep to 5 boxes",),
+        6: ("3 modules closed",),
         15: (f"9 modules closed to keep to {budget} boxes",),
     }
     assert picture.notes == closed.get(boxes, ())
@@ -57,6 +57,21 @@ def test_of_a_level_that_does_not_fit_the_smaller_classes_are_opened():
 def test_by_address(history):
     assert frames(draw.picture(history, depth=1, opened="1.2", fold=False)) == ["1", "2"]
     assert frames(draw.picture(history, depth=3, closed=["0*", "2*"], fold=False)) == ["1", "0", "1", "2"]
+
+
+def test_a_copy_that_is_drawn_with_others():
+    blocks = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)) for _ in range(4)))
+    history = tl.log_forward_pass(blocks, torch.rand(2, 4))
+    assert frames(draw.picture(history, depth=1, opened="2")) == ["0"]
+
+
+def test_what_matches_nothing_is_said(history):
+    picture = draw.picture(history, opened="7.*", depth=9)
+    assert picture.notes == ("opened: no module that was called matches '7.*'",)
+
+
+def test_what_users_close_is_no_matter_of_the_budget(history):
+    assert draw.picture(history, closed="0", fold=False).notes == ()
 
 
 def test_by_predicate(history):

@@ -19,7 +19,7 @@ LADDER = """
     places selection saving provenance origins intercept ledger opaque recorder recording snapshot.naming
     snapshot.outline snapshot.wording snapshot.spelling snapshot.draft snapshot.rolling snapshot.frames
     snapshot.build snapshot.text snapshot.reading snapshot.parse snapshot.snapshot snapshot.fingerprint snapshot
-    graph printed entry entries lookup draw.sheet draw.placing.layout draw.placing.knots
+    graph printed entry entries lookup draw.sheet draw.skips draw.placing.layout draw.placing.knots
     draw.placing.graphviz draw.placing.levels draw.placing.rows draw.placing.columns draw.placing.ports draw.placing.ranks
     draw.placing.worker draw.placing.engines draw.placing draw.painting.metrics draw.painting.colors draw.painting.themes
     draw.painting.bezier draw.painting.shapes draw.painting.paint draw.painting.glyphs draw.painting.svg draw.painting.png

@@ -91,7 +91,7 @@ class _Union:
                 self._rows(row.rows, inner, scopes)
             elif row.inner is not None:
                 self._inner(row, row.inner, group, scopes)
-            elif isinstance(item, Call) and row.part.op is None and row.verdict != SAME:
+            elif isinstance(item, Call) and row.part.op is None and row.verdict in (ADDED, REMOVED):
                 if row.part.reads:  # a module around others that all stand elsewhere reads nothing
                     self._one_sided(row, item, group, scopes)
             else:
@@ -139,7 +139,8 @@ class _Union:
         return self._order
 
     def _leaf(self, row: Row, group: Group) -> Leaf:
-        words = [_words(part) for part in (row.old, row.new) if part is not None]
+        note = " unchanged" if row.verdict == SAME else ""
+        words = [_words(part, note) for part in (row.old, row.new) if part is not None]
         leaf = Leaf(group, _of_both(words), self._next(), _said(row, readable_name(row.part.name)))
         leaf.change = SAME if row.verdict == SAME else _change(row)
         return leaf
@@ -160,7 +161,7 @@ def _said(row: Row, name: str) -> str:
     return "\n".join([name, *(change.text for change in row.changes)])
 
 
-def _words(part: Part) -> Words:
+def _words(part: Part, note: str = "") -> Words:
     """The texts of an op, or of a module that stays closed."""
     name = readable_name(part.item.name.partition("#")[0]) if isinstance(part.item, Call) else ""
     if part.op is not None:
@@ -169,7 +170,7 @@ def _words(part: Part) -> Words:
         return words_of(part.item)
     assert isinstance(part.item, Call)
     ops = count_of(count_ops(part.item.body), "op")
-    return Words("module", name, readable_name(part.item.class_name), f"{ops} unchanged")
+    return Words("module", name, readable_name(part.item.class_name), f"{ops}{note}")
 
 
 def _of_both(words: Sequence[Words]) -> Words:

@@ -73,7 +73,7 @@ class _Composer:
                 inside.append(self._add(_group_box(one, self._key()), around, leaves_of(one)))
         return Frame(
             key=key,
-            kind="loop" if group.kind in ("loop", "repeat") else group.kind,
+            kind=group.kind,
             title=group.name,
             class_name=group.class_name,
             badge=count(group.parameters) if group.parameters else "",
@@ -167,7 +167,7 @@ def _mark(one: Leaf | Group) -> str:
     if isinstance(one, Group) and one.count > 1:
         parts.append(f"×{one.count}" if one.is_chained else f"×{one.count} in parallel")
     if one.passes > 1:
-        parts.append(f"↻ {one.passes}")
+        parts.append(f"×{one.passes} in parallel" if one.is_parallel else f"↻ {one.passes}")
     return "  ".join(parts)
 
 
@@ -185,7 +185,7 @@ def _leaf_box(leaf: Leaf, outermost: Leaf | Group, key: str) -> Box:
         badge=count(words.parameters) if words.parameters else "",
         mark="  ".join(marks),
         shape=words.shape,
-        name=words.name or _names_to(leaf, outermost),
+        name=_names_to(leaf, outermost) or words.name,
         tooltip="\n".join(filter(None, [around.address if around is not None else "", leaf.tooltip])),
         change=leaf.change or (around.change if around is not None else ""),
         image=leaf.image,
@@ -206,7 +206,6 @@ def _names_to(leaf: Leaf, outermost: Leaf | Group) -> str:
 def _group_box(group: Group, key: str) -> Box:
     """A module as one box."""
     ops = count_of(ops_in(group), "op")
-    last = next((leaf for leaf in reversed(list(leaves_of(group)))), None)
     return Box(
         key=key,
         category="module",
@@ -214,7 +213,7 @@ def _group_box(group: Group, key: str) -> Box:
         details=group.class_name,
         badge=count(group.parameters) if group.parameters else "",
         mark=_mark(group),
-        shape=last.words.shape if last is not None and not group.note else "",
+        shape="" if group.note else group.shape,
         name=group.note or ops,
         tooltip=group.tooltip,
         change=group.change,

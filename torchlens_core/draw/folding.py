@@ -26,7 +26,8 @@ class _Folder:
         self._tree = tree
         self._into: dict[Leaf, list[Wire]] = {}
         for wire in tree.wires:
-            self._into.setdefault(wire.head, []).append(wire)
+            if wire.kind != "gradient":
+                self._into.setdefault(wire.head, []).append(wire)
         self._numbers: dict[tuple[object, ...], int] = {}
         self._looks: dict[int, int] = {}
         self._stands_for: dict[Leaf, Leaf] = {}
@@ -161,6 +162,10 @@ class _Folder:
         for old, new in zip(first, last, strict=True):
             if isinstance(old, Group) and isinstance(new, Group):
                 old.last_name = new.last_name
+        for number, part in enumerate(parts[period:]):
+            original = first[number % period]
+            if isinstance(part, Group) and isinstance(original, Group):
+                original.others += [part.address, *part.others]
         return [whole]
 
     def _kept(self, leaf: Leaf) -> Leaf:
@@ -175,10 +180,11 @@ class _Folder:
         for wire in self._tree.wires:
             tail, head = self._kept(wire.tail), self._kept(wire.head)
             is_copied = tail is not wire.tail or head is not wire.head
-            if is_copied and tail.order >= head.order and wire.kind == "data":
+            is_between = tail.order <= head.order if wire.kind == "gradient" else tail.order >= head.order
+            if is_copied and is_between and wire.kind != "back":
                 continue
             if (tail, head, wire.kind) not in kept:
-                kept[tail, head, wire.kind] = Wire(tail, head, wire.kind, wire.label, wire.change)
+                kept[tail, head, wire.kind] = wire.between(tail, head)
         self._tree.wires = list(kept.values())
 
 

@@ -7,9 +7,18 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from torchlens_core import structure
-from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, prune
+from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, groups_of, leaves_of, prune
 from torchlens_core.draw.walks import Walks
-from torchlens_core.draw.words import Words, category_of, count, count_of, cut, details_of, shape_of
+from torchlens_core.draw.words import (
+    MAX_NAMES,
+    Words,
+    category_of,
+    count,
+    count_of,
+    cut,
+    details_of,
+    shape_of,
+)
 from torchlens_core.entries import Layer, ModuleCall, Op
 from torchlens_core.nodes import BUFFER, CONSTANT, ESCAPE, INPUT, OP, OUTPUT, PARAMETER, Call, Node, Value
 from torchlens_core.recording import Recording
@@ -20,6 +29,8 @@ from torchlens_core.snapshot.outline import HOLE
 if TYPE_CHECKING:
     from torchlens_core.history import ModelHistory
 
+#: So few passes that do not read each other are drawn one by one.
+MAX_APART = 8
 _SOURCES = (INPUT, BUFFER, CONSTANT, PARAMETER)
 
 
@@ -53,9 +64,26 @@ class _Builder:
         self._groups: dict[tuple[int, Any], Group] = {}
         self._parameters = parameters_within(self._recording)
         self._walks = Walks(self._recording)
+        #: Layers whose passes are drawn one by one.
+        self._apart: set[int] = set()
 
     def tree(self) -> Tree:
+        """The whole."""
         nodes = [node for node in self._recording.nodes if node.kind not in self._hidden]
+        self._grow(nodes)
+        if self._rolled:
+            self._find_apart(nodes)
+            if self._apart:
+                self._root.inside.clear()
+                self._groups.clear()
+                self._grow(nodes)
+            roll(self._root, 1, self._recurrent(nodes))
+        number = sum(node.kind is OP for node in nodes)
+        subtitle = f"{count_of(number, 'op')} · {count(self._history.total_params)} params"
+        return Tree(self._history.model_name, self._root, list(self._wires(nodes)), subtitle)
+
+    def _grow(self, nodes: Sequence[Node]) -> None:
+        """Leaves and groups, with how often each ran in the whole pass."""
         layers: dict[Any, list[Node]] = {}
         for node in nodes:
             layers.setdefault(self._key(node), []).append(node)
@@ -67,16 +95,40 @@ class _Builder:
         if self._rolled:
             self._count_passes(places, nodes)
         prune(self._root)
-        if self._rolled:
-            roll(self._root, 1)
-        number = sum(node.kind is OP for node in nodes)
-        subtitle = f"{count_of(number, 'op')} · {count(self._history.total_params)} params"
-        return Tree(self._history.model_name, self._root, list(self._wires(nodes)), subtitle)
+
+    def _recurrent(self, nodes: Iterable[Node]) -> set[Leaf]:
+        """Leaves of which a pass reads what a pass of the same or a later leaf made before."""
+        found: set[Leaf] = set()
+        for node in nodes:
+            head = self._leaf_of[node.index]
+            if head.passes > 1:
+                tails = (self._leaf_of.get(edge.origin.node) for edge in node.edges)
+                back = [
+                    tail
+                    for tail in tails
+                    if tail is not None and tail.passes > 1 and tail.order >= head.order
+                ]
+                found.update(back, [head] if back else [])
+        return found
+
+    def _find_apart(self, nodes: Sequence[Node]) -> None:
+        """``[f(a), f(b)]`` on one line is two ops, not one that runs twice: neither reads the other."""
+        recurrent = self._recurrent(nodes)
+        for group in (self._root, *groups_of(self._root)):
+            for times, run in groupby(group.inside, lambda one: one.passes):
+                parts = list(run)
+                few = group.passes < times <= MAX_APART * group.passes
+                if few and group.passes == 1 and not _is_loop(parts, recurrent):
+                    leaves = [one for one in parts if isinstance(one, Leaf)]
+                    nodes_of = (self._recording.nodes[leaf.order] for leaf in leaves)
+                    self._apart.update(id(node.site.layer) for node in nodes_of)
 
     def _key(self, node: Node) -> Any:
         """What the nodes that share a leaf have in common."""
         is_place = self._rolled and node.kind in (OP, ESCAPE)
-        return (id(node.site.layer), self._walks.of_node(node.index)) if is_place else node.index
+        layer = id(node.site.layer)
+        is_place = is_place and layer not in self._apart
+        return (layer, self._walks.of_node(node.index)) if is_place else node.index
 
     # -- groups ------------------------------------------------------------------------------------
 
@@ -110,6 +162,7 @@ class _Builder:
             name += f":{call.number}"
         parameters = sum_of(self._parameters.get(call.address))
         entry = ModuleCall(self._history, call)
+        shape = shape_of([str(value.spec) for value in call.outputs])
         return Group(
             around,
             address=call.address,
@@ -117,6 +170,7 @@ class _Builder:
             class_name=call.class_name,
             parameters=parameters,
             entry=entry,
+            shape=shape,
         )
 
     def _new_composite(self, around: Group, step: str) -> Group:
@@ -143,7 +197,8 @@ class _Builder:
         for node in nodes:
             if node.kind not in _SOURCES and node.kind is not OUTPUT:
                 calls = self._history.calls_around(node)
-                here = (calls[-1].index if calls else -1, *node.composite)
+                # with the place in ``forward``: one composite may be called twice, with nothing between
+                here = (calls[-1].index if calls else -1, node.site.chain[-2:], *node.composite)
                 if here != before and node.composite:
                     runs[here] = runs.get(here, 0) + 1
                 before = here
@@ -208,7 +263,7 @@ class _Builder:
                 tree.wires.append(Wire(wire.head, wire.tail, "gradient"))
 
 
-def roll(group: Group, runs: int) -> None:
+def roll(group: Group, runs: int, recurrent: set[Leaf]) -> None:
     """Put neighbours that ran equally often, and oftener than what is around them, in a loop of their own.
 
     ``passes``, so far counted over the whole pass, are from then on those of one run of what is around.
@@ -217,18 +272,25 @@ def roll(group: Group, runs: int) -> None:
     for times, run in groupby(group.inside, lambda one: one.passes):
         parts = list(run)
         passes = times // runs if times % runs == 0 else times
+        is_loop = _is_loop(parts, recurrent)
         for one in parts:
             if isinstance(one, Group):
-                roll(one, times)
-            one.passes = passes
+                roll(one, times, recurrent)
+            one.passes, one.is_parallel = passes, not is_loop
         if passes > 1 and len(parts) > 1:
-            loop = Group(None, "loop", address=group.address)
-            loop.parent, loop.inside, loop.passes = group, parts, passes
+            loop = Group(None, "loop" if is_loop else "repeat", address=group.address)
+            loop.parent, loop.inside, loop.passes, loop.is_parallel = group, parts, passes, not is_loop
             for one in parts:
                 one.parent, one.passes = loop, 1
             parts = [loop]
         inside += parts
     group.inside = inside
+
+
+def _is_loop(parts: Sequence[Leaf | Group], recurrent: set[Leaf]) -> bool:
+    """Whether what ran several times has parameters, or a pass reads another."""
+    leaves = [leaf for one in parts for leaf in ([one] if isinstance(one, Leaf) else leaves_of(one))]
+    return any(leaf in recurrent or leaf.words.parameters for leaf in leaves)
 
 
 def parameters_within(recording: Recording) -> dict[str, dict[int, int]]:
@@ -253,8 +315,7 @@ def sum_of(sizes: dict[int, int] | None) -> int:
 def _words(passes: Sequence[Node], recording: Recording) -> Words:
     """The texts of a layer."""
     node = passes[0]
-    specs = [str(value.spec) for value in node.values]
-    shape = shape_of(specs)
+    shape = _once([shape_of(_returned(one)) for one in passes])
     if node.kind is INPUT:
         name = structure.input_name(node.path, recording.forward_parameters)
         return Words(INPUT, "input", "", shape, 0, name if name != "input" else "")
@@ -272,8 +333,15 @@ def _words(passes: Sequence[Node], recording: Recording) -> Words:
     details = _once([details_of(*_spelled(one), sizes) for one in passes])
     kind = _spelled(node)[0]
     parameters = sum(value.spec.numel for value in held)
-    returned = specs[: len(specs) - node.written] or specs
-    return Words(category_of(kind), kind, details, shape_of(returned), parameters)
+    addresses = (recording.nodes[value.node].address or "" for value in held)
+    names = cut(", ".join(address.rpartition(".")[2] for address in addresses), MAX_NAMES)
+    return Words(category_of(kind), kind, details, shape, parameters, names)
+
+
+def _returned(node: Node) -> list[str]:
+    """Specs of what it returns; of what it writes, if it returns nothing."""
+    specs = [str(value.spec) for value in node.values]
+    return specs[: len(specs) - node.written] or specs
 
 
 def _held(node: Node, recording: Recording) -> list[Value]:

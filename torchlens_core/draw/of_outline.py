@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, prune
-from torchlens_core.draw.words import Words, category_of, count, count_of, details_of, shape_of
+from torchlens_core.draw.words import (
+    MAX_NAMES,
+    Words,
+    category_of,
+    count,
+    count_of,
+    cut,
+    details_of,
+    shape_of,
+)
 from torchlens_core.snapshot.naming import readable_name
 from torchlens_core.snapshot.outline import (
     Body,
@@ -96,6 +105,12 @@ class Scope:
             if ref.slot < len(inner._returns):
                 yield from inner._sources(inner._returns[ref.slot], seen)
 
+    def shape(self) -> str:
+        """The shapes of what is returned."""
+        found = [source for operand in self._returns for source in self.sources(operand)[:1]]
+        ops = [(leaf.entry, slot) for leaf, slot, _ in found]
+        return shape_of([op.specs[slot] for op, slot in ops if isinstance(op, Op) and slot < len(op.specs)])
+
     def wires(self) -> Iterator[Wire]:
         """The wires to everything in the body and beneath."""
         for name, leaf in self.leaves.items():
@@ -137,6 +152,7 @@ class Grower:
             else:
                 inner = group_of(item, group)
                 scope.inner[item.name] = self.body(item.body, inner, scope, item.arguments)
+                inner.shape = scope.inner[item.name].shape()
 
     def op(self, op: Op, group: Group) -> Leaf:
         """The leaf of an op."""
@@ -191,4 +207,7 @@ def words_of(op: Op) -> Words:
     held = [one.spec for one in op.held if not one.is_buffer]
     details = details_of(kind, [(one.keyword, one.text) for one in op.arguments], held)
     category = "escape" if op.mark == "python" else category_of(kind)
-    return Words(category, kind, details, shape, sum(map(elements, held)))
+    names = ", ".join(
+        readable_name(one.name).rpartition(".")[2].lstrip("@^/") for one in op.held if not one.is_buffer
+    )
+    return Words(category, kind, details, shape, sum(map(elements, held)), cut(names, MAX_NAMES))

@@ -85,6 +85,15 @@ def choose(
 ) -> set[Group]:
     """``opened`` with what users want open, and all around it, and without what they want closed."""
     chosen = set(opened)
+    known = {
+        address
+        for group in groups_of(tree.root)
+        for address in (group.address or group.name, *group.others)
+    }
+    for name, chooser in (("opened", is_open), ("closed", is_closed)):
+        for pattern in chooser if isinstance(chooser, tuple) else ():
+            if not any(fnmatchcase(address, pattern) for address in known):
+                tree.notes.append(f"{name}: no module that was called matches {pattern!r}")
     for group in groups_of(tree.root):
         if is_open is not None and _fits(group, is_open):
             around: Group | None = group
@@ -102,5 +111,5 @@ def _fits(group: Group, chooser: Chooser) -> bool:
         return False
     if callable(chooser):
         return group.kind == "module" and bool(chooser(group.entry))
-    address = group.address or group.name
-    return any(fnmatchcase(address, pattern) for pattern in chooser)
+    addresses = (group.address or group.name, *group.others)
+    return any(fnmatchcase(address, pattern) for pattern in chooser for address in addresses)

@@ -32,16 +32,17 @@ def part_of(tree: Tree, address: str) -> Tree:
     given: dict[Leaf, Leaf] = {}
     first = min((leaf.order for leaf in inside), default=0)
     wires: list[Wire] = []
-    outside = [wire for wire in tree.wires if wire.head in inside and wire.tail not in inside]
+    data = [wire for wire in tree.wires if wire.kind != "gradient"]
+    outside = [wire for wire in data if wire.head in inside and wire.tail not in inside]
     for wire in outside:
         if wire.tail not in given:
             given[wire.tail] = _end(root, "input", wire.tail, first - 1)
-        wires.append(Wire(given[wire.tail], wire.head, "data", "", wire.change))
+        wires.append(wire.between(given[wire.tail], wire.head))
     root.inside += group.inside
     for one in group.inside:
         one.parent = root
     wires += [wire for wire in tree.wires if wire.head in inside and wire.tail in inside]
-    read = dict.fromkeys(w.tail for w in tree.wires if w.tail in inside and w.head not in inside)
+    read = dict.fromkeys(wire.tail for wire in data if wire.tail in inside and wire.head not in inside)
     for tail in read:
         wires.append(Wire(tail, _end(root, "output", tail, tail.order + 1)))
     ops = sum(leaf.words.category not in ("buffer", "parameter", "constant") for leaf in inside)

@@ -22,6 +22,7 @@ from torchlens_core.draw.painting.pdf import pdf
 from torchlens_core.draw.painting.png import png
 from torchlens_core.draw.painting.silhouette import silhouette
 from torchlens_core.draw.painting.svg import svg
+from torchlens_core.draw.painting.themes import themes_of
 from torchlens_core.draw.part import part_of
 from torchlens_core.draw.placing.engines import place
 from torchlens_core.draw.placing.graphviz import dot_source
@@ -79,6 +80,7 @@ class Options:
         if self.direction not in DIRECTIONS:
             expected = " or ".join(map(repr, DIRECTIONS))
             raise ArgumentError(f"direction is {self.direction!r}. Expected {expected}.")
+        themes_of(self.theme)
         if self.depth is not None and (not isinstance(self.depth, int) or self.depth < 1):
             raise ArgumentError(f"depth is {self.depth!r}. Expected a number of levels, from 1, or None.")
         if not isinstance(self.budget, int) or self.budget < 1:
@@ -144,12 +146,13 @@ class Picture:
         tree, options = self._tree, self._options
         kept = list(tree.notes)
         opened = open_within(tree, budget) if options.depth is None else open_to_depth(tree, options.depth)
+        closed = _closed(tree, opened) if options.depth is None else 0
         opened = choose(tree, opened, _chooser(options.opened), _chooser(options.closed))
-        if options.depth is None:
-            closed = _closed(tree, opened)
-            if closed:
-                tree.notes.append(f"{count_of(closed, 'module')} closed to keep to {budget} boxes")
         sheet = compose(tree, opened, direction=options.direction)
+        if closed:
+            reason = f" to keep to {budget} boxes" if len(sheet.boxes) <= budget else ""
+            note = f"{count_of(closed, 'module')} closed{reason}"
+            sheet = replace(sheet, notes=(note, *sheet.notes))
         tree.notes = kept
         return sheet
 
@@ -284,6 +287,9 @@ def grown(what: Any, options: Options) -> Tree:
 def _placed(sheet: Sheet, options: Options) -> Layout:
     sizes = {key: box_size(box) for key, box in sheet.boxes.items()}
     headings = {frame.key: heading_size(frame) for frame in frames_of(sheet.root)}
+    # gradients run against the data, and what stands where is for the data to say
+    turned = [replace(edge, kind="back") if edge.kind == "gradient" else edge for edge in sheet.edges]
+    sheet = replace(sheet, edges=tuple(turned))
     engines = (options.engines,) if isinstance(options.engines, str) else options.engines
     return place(sheet, sizes, headings, engines=engines, timeout=options.timeout)
 

