@@ -40,6 +40,9 @@ def trimmed(curve: Curve, length: float) -> Curve:
     """
     last = segments(curve)[-1]
     tip = last[3]
+    if last[0].x == last[1].x == last[2].x == tip.x and abs(tip.y - last[0].y) > 3 * length:
+        end = Point(tip.x, tip.y - math.copysign(length, tip.y - last[0].y))
+        return (*curve[:-3], *line(last[0], end)[1:])
     low, high = 1 / 3, 1.0
     for _ in range(12):  # to 1/6,000 of the curve
         share = (low + high) / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 from torchlens_core.draw.painting.bezier import line, middle, simplified, trimmed
 from torchlens_core.draw.painting.colors import contrast, rgba
@@ -215,34 +216,35 @@ def _frame_ink(frame: Frame, depth: int) -> Ink:
 
 
 def _box_stamp(box: Box, place: Rect, shift: Point, ident: str) -> Stamp:
+    look = _look(replace(box, key="", tooltip=""), place.width, place.height)
+    tooltip = _tooltip(box.tooltip)
+    return Stamp(ident=ident, x=place.x + shift.x, y=place.y + shift.y, parts=look, tooltip=tooltip)
+
+
+@lru_cache(maxsize=4096)
+def _look(box: Box, width: float, height: float) -> tuple[Part, ...]:
+    """What is drawn of a box, from its upper left corner: the same for all that look the same."""
     plan = box_plan(box)
     tone = tone_of(box.category, box.change)
     chip = box.category == "reference"
-    width = 1.1
+    line = 1.1
     if box.change in (ADDED, REMOVED, CHANGED):
-        width = 1.8
+        line = 1.8
     elif box.category == "module":
-        width = 1.5
+        line = 1.5
     dash = "5 3" if box.change == REMOVED else ("3 2" if chip else "")
-    ink = Ink(fill=f"@{tone}.fill", stroke=f"@{tone}.stroke", width=width, dash=dash)
+    ink = Ink(fill=f"@{tone}.fill", stroke=f"@{tone}.stroke", width=line, dash=dash)
     ink = _styled(ink, box.style)
-    radius = place.height / 2 if chip else 6.0
-    whole = Rect(0.0, 0.0, place.width, place.height)
-    parts: list[Part] = [Plate(rect=whole, radius=radius, ink=ink)]
+    radius = height / 2 if chip else 6.0
+    parts: list[Part] = [Plate(rect=Rect(0.0, 0.0, width, height), radius=radius, ink=ink)]
     if "×" in box.mark:  # a pile: the second plate looks out from behind
-        parts.insert(0, Plate(rect=Rect(3.0, 3.0, place.width, place.height), radius=radius, ink=ink))
+        parts.insert(0, Plate(rect=Rect(3.0, 3.0, width, height), radius=radius, ink=ink))
     # the layout's box is the plan's; should it be larger, the text is in its middle
-    aside = (place.width - plan.width) / 2
+    aside = (width - plan.width) / 2
     parts += _texts(plan, tone, box.style, aside)
     if plan.image is not None and box.image is not None:
         parts.append(_picture(box.image, _moved(plan.image, Point(aside, 0.0)), tone))
-    return Stamp(
-        ident=ident,
-        x=place.x + shift.x,
-        y=place.y + shift.y,
-        parts=tuple(parts),
-        tooltip=_tooltip(box.tooltip),
-    )
+    return tuple(parts)
 
 
 def _picture(image: Raster | Bars, rect: Rect, tone: str) -> Part:
@@ -332,7 +334,7 @@ def _edges(
         )
         moved = tuple(Point(point.x + shift.x, point.y + shift.y) for point in curve)
         skips = (edge.tail, edge.head) in skipping
-        ink = _edge_ink(edge, skips)
+        ink = _edge_ink(edge.kind, edge.change, edge.style, skips)
         tip = head_of(ink)[0].x
         drawn = Line(curve=trimmed(moved, tip), tip=moved[-1], ink=ink, head=ids[edge.head])
         lines.append((not skips, drawn))
@@ -362,20 +364,21 @@ def _upright(curve: Curve, tail: Rect, head: Rect, is_sideways: bool) -> Curve:
     return upright if fits else curve
 
 
-def _edge_ink(edge: Edge, skips: bool) -> Ink:
+@lru_cache(maxsize=4096)
+def _edge_ink(kind: str, change: str, style: Style, skips: bool) -> Ink:
     kinds = {
         "back": Ink(stroke="@edge.back", width=1.4),
         "gradient": Ink(stroke="@edge.gradient", width=1.1, dash="5 3"),
         "memory": Ink(stroke="@edge.memory", width=1.2, dash="1.2 2.4"),
     }
     plain = Ink(stroke="@edge.skip", width=1.4) if skips else Ink(stroke="@edge", width=1.1)
-    ink = kinds.get(edge.kind, plain)
-    if edge.change == SAME:
+    ink = kinds.get(kind, plain)
+    if change == SAME:
         ink = replace(ink, stroke="@edge.same", width=1.1)
-    elif edge.change in (ADDED, REMOVED, CHANGED):
-        dash = "5 3" if edge.change == REMOVED else ink.dash
-        ink = replace(ink, stroke=f"@edge.{edge.change}", width=1.8, dash=dash)
-    return replace(_styled(ink, edge.style), fill="none")
+    elif change in (ADDED, REMOVED, CHANGED):
+        dash = "5 3" if change == REMOVED else ink.dash
+        ink = replace(ink, stroke=f"@edge.{change}", width=1.8, dash=dash)
+    return replace(_styled(ink, style), fill="none")
 
 
 def _label(edge: Edge, curve: Curve, ink: Ink, halo: str, width: float) -> Words:
