@@ -244,3 +244,14 @@ def test_composites_are_frames():
 
 def test_nothing():
     assert lines(sheet_of(Of(lambda: None))) == []
+
+
+def test_memory_that_is_overwritten_unread():
+    def forward(x):
+        kept = torch.zeros(4, 3)
+        kept[1:3].copy_(x)
+        return kept.exp()
+
+    sheet = sheet_of(Of(forward), X)
+    assert "getitem -> copy_ memory" in edges(sheet)
+    assert "getitem -> copy_" not in edges(sheet)

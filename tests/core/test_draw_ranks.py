@@ -138,7 +138,7 @@ def test_the_same_on_every_run():
     assert len(found) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_thousand_boxes_take_seconds():
     sheet = pictures.skipping(20_000)
     sizes = pictures.sizes_for(sheet)

@@ -81,7 +81,7 @@ def test_options_are_by_name_only(net, x):
         ({"vis_opt": "rolled_up"}, "vis_opt is 'rolled_up'. Expected 'none' or 'rolled' or 'unrolled'."),
         (
             {"vis_direction": "up"},
-            "vis_direction is 'up'. Expected 'bottomup' or 'topdown' or 'leftright'.",
+            "direction is 'up'. Expected 'topdown' or 'bottomup' or 'leftright'.",
         ),
         ({"random_seed": "x"}, "random_seed is 'x'; expected an int or None."),
         (

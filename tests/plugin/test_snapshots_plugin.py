@@ -62,6 +62,7 @@ def seen(run, pytester, summary_of, *options):
         yield outcomes, summary_of(result), told, snapshots_in(pytester.path)
 
 
+@pytest.mark.long
 def test_workers_write_the_same_files_and_say_the_same(run, pytester, summary_of):
     pytest.importorskip("xdist")
     alone = list(seen(run, pytester, summary_of))
@@ -80,6 +81,7 @@ def test_workers_write_the_same_files_and_say_the_same(run, pytester, summary_of
     assert [len(files) for _, _, _, files in alone] == [7, 7, 7, 7, 3]
 
 
+@pytest.mark.long
 def test_groups_of_workers_change_no_name(run, pytester, summary_of):
     pytest.importorskip("xdist")
     source = BEFORE.replace("def test_graph", "@pytest.mark.xdist_group('g')\ndef test_graph")
@@ -90,6 +92,7 @@ def test_groups_of_workers_change_no_name(run, pytester, summary_of):
     assert summary_of(result) == ["1 snapshot compared"]
 
 
+@pytest.mark.long
 def test_a_worker_that_crashes_loses_nothing_that_was_done(run, pytester, summary_of):
     pytest.importorskip("xdist")
     source = many(2) + "\ndef test_zzz():\n    import os, time\n    time.sleep(1)\n    os._exit(1)\n"
@@ -233,6 +236,7 @@ def test_with_a_gallery_both_are_made(run, pytester, summary_of):
     ]
 
 
+@pytest.mark.long
 def test_workers_tell_of_another_order(run, summary_of):
     pytest.importorskip("xdist")
     run(ORDER, "--lens-update")

@@ -23,6 +23,7 @@ from torchlens_core.entries import Layer, ModuleCall, Op
 from torchlens_core.nodes import BUFFER, CONSTANT, ESCAPE, INPUT, OP, OUTPUT, PARAMETER, Call, Node, Value
 from torchlens_core.recording import Recording
 from torchlens_core.snapshot import spelling, wording
+from torchlens_core.snapshot.frames import reads_of
 from torchlens_core.snapshot.naming import readable_name, written_name
 from torchlens_core.snapshot.outline import HOLE
 
@@ -239,14 +240,14 @@ class _Builder:
         seen: dict[tuple[Leaf, Leaf, str], Wire] = {}
         for node in nodes:
             head = leaf_of[node.index]
-            for edge in node.edges:
-                tail = leaf_of.get(edge.origin.node)
+            for read in reads_of(node):
+                origin, slot = read.key
+                tail = leaf_of.get(origin)
                 if tail is None:
                     continue
                 is_back = self._rolled and tail.order >= head.order
-                kind = "back" if is_back else "data"
-                has_several = len(recorded[edge.origin.node].values) > 1
-                label = str(edge.origin.slot) if has_several else ""
+                kind = "back" if is_back else "data" if read.is_read else "memory"
+                label = str(slot) if len(recorded[origin].values) > 1 else ""
                 wire = seen.get((tail, head, kind))
                 if wire is None:
                     wire = seen[tail, head, kind] = Wire(tail, head, kind, label)

@@ -35,8 +35,9 @@ from torchlens_core.snapshot.outline import (
     refs_of,
 )
 
-#: A leaf whose value is read, which of its values, and whether it is that of the pass before.
-Source = tuple[Leaf, int, bool]
+#: A leaf whose value is read, which of its values, and as what: ``data``, ``back`` for that of the pass before,
+#: ``memory`` where it is overwritten unread.
+Source = tuple[Leaf, int, str]
 
 
 def tree_of_outline(outline: Outline, *, buffers: bool = False) -> Tree:
@@ -90,8 +91,9 @@ class Scope:
             step = (id(self), ref.name, ref.slot)
             if step not in seen:
                 seen.add(step)
-                for leaf, slot, is_back in self._named(ref, seen):
-                    yield leaf, slot, is_back or ref in carried
+                own = "back" if ref in carried else "data" if ref.is_read else "memory"
+                for leaf, slot, kind in self._named(ref, seen):
+                    yield leaf, slot, own if kind == "data" else kind
 
     def _named(self, ref: Ref, seen: set[tuple[int, str, int]]) -> Iterator[Source]:
         if ref.name[0] == "$":
@@ -99,7 +101,7 @@ class Scope:
             if self._around is not None and number < len(self._given):
                 yield from self._around._sources(self._given[number], seen)
         elif ref.name in self.leaves:
-            yield self.leaves[ref.name], ref.slot, False
+            yield self.leaves[ref.name], ref.slot, "data"
         elif ref.name in self.inner:
             inner = self.inner[ref.name]
             if ref.slot < len(inner._returns):
@@ -122,9 +124,9 @@ class Scope:
 
 def wires_to(head: Leaf, sources: Iterable[Source]) -> Iterator[Wire]:
     """Wires to a leaf from what an operand is made of."""
-    for tail, slot, is_back in sources:
+    for tail, slot, kind in sources:
         label = str(slot) if _has_several(tail) else ""
-        yield Wire(tail, head, "back" if is_back else "data", label)
+        yield Wire(tail, head, kind, label)
 
 
 class Grower:

@@ -106,8 +106,8 @@ class Edge:
 
     tail: str
     head: str
-    #: ``data``; ``back`` from one pass of a loop to the next; ``gradient``; ``memory`` where a write is ordered
-    #: before it.
+    #: ``data``; ``back`` from one pass of a loop to the next; ``gradient``; ``memory`` where it is overwritten
+    #: without being read.
     kind: str = "data"
     #: Drawn small beside it.
     label: str = ""
