@@ -32,6 +32,7 @@ from torchlens_core.draw.tree import Tree, groups_of, single_leaf
 from torchlens_core.draw.values import add_values
 from torchlens_core.draw.words import count_of
 from torchlens_core.errors import ArgumentError
+from torchlens_core.garbage import collector_spared
 from torchlens_core.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class Picture:
     def _drawn(self) -> tuple[Sheet, Layout]:
         """The sheet and its layout."""
         if self._made is None:
-            self._made = self._draw()
+            with collector_spared():
+                self._made = self._draw()
         return self._made
 
     def _draw(self) -> tuple[Sheet, Layout]:
@@ -175,7 +177,9 @@ class Picture:
 
     def svg(self, theme: str = "", prefix: str = "") -> str:
         """The picture as an SVG document."""
-        return svg(self.sheet, self.layout, theme=theme or self._options.theme, prefix=prefix)
+        sheet, layout = self._drawn
+        with collector_spared():
+            return svg(sheet, layout, theme=theme or self._options.theme, prefix=prefix)
 
     def png(self, scale: float = 2.0) -> bytes:
         """The picture as PNG, ``scale`` pixels a point. Raises `DrawingError` without resvg-py."""
@@ -252,7 +256,8 @@ def picture(what: ModelHistory | Snapshot, **options: Any) -> Picture:
     Picture of Linear: 3 boxes, 2 edges, laid out by ranks
     """
     wanted = options_of(options)
-    return Picture(grown(what, wanted), wanted)
+    with collector_spared():
+        return Picture(grown(what, wanted), wanted)
 
 
 def options_of(given: Mapping[str, Any]) -> Options:
