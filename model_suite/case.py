@@ -7,8 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
+from model_suite.records import Record, records_of
+
+#: Larger models are run on the meta device alone.
+MAX_PARAMETERS, MAX_OPS = 400_000_000, 5_000
 #: Positional and named arguments of a model's ``forward``.
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -54,10 +59,23 @@ class ModelCase:
         """The name under which tests know it."""
         return self.name
 
-    def build(self) -> nn.Module:
-        """The model in eval mode, with random weights; nothing is downloaded."""
-        return self.builder().eval()
+    @property
+    def record(self) -> Record | None:
+        """What was measured of it, if it was."""
+        return records_of(self.source).get(self.name)
 
-    def inputs(self) -> Inputs:
+    @property
+    def has_values(self) -> bool:
+        """Whether it is small enough to be run with values, and validated, by anyone."""
+        record = self.record
+        return record is None or (record.parameters <= MAX_PARAMETERS and record.ops <= MAX_OPS)
+
+    def build(self, device: str = "cpu") -> nn.Module:
+        """The model in eval mode on ``cpu`` or ``meta``, with random weights; nothing is downloaded."""
+        with torch.device(device):
+            return self.builder().eval()
+
+    def inputs(self, device: str = "cpu") -> Inputs:
         """Arguments of the smallest size that makes sense, random."""
-        return self.maker()
+        with torch.device(device):
+            return self.maker()

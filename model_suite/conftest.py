@@ -7,7 +7,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare ``--lens-tier``."""
     parser.addoption(
         "--lens-tier",
-        choices=("smoke", "all"),
+        choices=("smoke", "standard", "all"),
         default="smoke",
-        help="models of the catalogue to run: some 30 of all kinds, in under 90 seconds, or all",
+        help="models of the catalogue to run: some 30 of all kinds, some 300 of distinct structures, or all",
     )

@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from importlib.metadata import entry_points
 
 from model_suite.case import ModelCase
-from model_suite.sources import torchvision_models
+from model_suite.sources import classics, timm_models, torchvision_models, transformers_models
 
-#: Each source is a module with ``cases()``.
-SOURCES = (torchvision_models,)
+#: By name, how the cases of a source are listed: without its library, and anew from what the library lists.
+_SOURCES: dict[str, tuple[Callable[[], Iterable[ModelCase]], Callable[[], Iterable[ModelCase]]]] = {
+    "torchvision": (torchvision_models.cases, torchvision_models.cases),
+    "classics": (classics.cases, classics.cases),
+    "timm": (timm_models.cases, timm_models.discover),
+    "transformers": (transformers_models.cases, transformers_models.discover),
+}
+#: Entry points of other packages: functions that return cases.
+GROUP = "torchlens_models"
+
+
+def sources() -> list[str]:
+    """Names of the sources that this package has."""
+    return list(_SOURCES)
+
+
+def discovered(source: str) -> list[ModelCase]:
+    """The cases of a source as its library lists them now."""
+    return list(_SOURCES[source][1]())
 
 
 @cache
 def _all() -> tuple[ModelCase, ...]:
-    return tuple(case for source in SOURCES for case in source.cases())
+    own = [case for lists, _ in _SOURCES.values() for case in lists()]
+    return (*own, *_of_others({case.name for case in own}))
+
+
+def _of_others(taken: set[str]) -> Iterator[ModelCase]:
+    """The cases of other packages. Raises `ValueError` for a name that is there already."""
+    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+        for case in point.load()():
+            if case.name in taken:
+                raise ValueError(
+                    f"the entry point {point.name!r} of {GROUP} lists a case {case.name!r}, which is there already. "
+                    "Give it another name."
+                )
+            taken.add(case.name)
+            yield case
 
 
 def cases(source: str | None = None) -> list[ModelCase]:
@@ -25,6 +58,36 @@ def cases(source: str | None = None) -> list[ModelCase]:
 def smoke_cases() -> list[ModelCase]:
     """Some 30 varied cases that run in under 90 seconds together: one of each kind."""
     return [case for case in _all() if "smoke" in case.tags]
+
+
+#: How many cases the standard tier has, and what each of them may have of ops and parameters.
+STANDARD, STANDARD_OPS, STANDARD_PARAMETERS = 300, 1200, 60_000_000
+
+
+@cache
+def _standard() -> frozenset[str]:
+    chosen = {case.name for case in smoke_cases()}
+    taken = {case.record.folded for case in smoke_cases() if case.record is not None}
+    by_family: dict[tuple[str, str], list[ModelCase]] = {}
+    for case in _all():
+        record = case.record
+        if record is None or not record.folded or record.folded in taken:
+            continue
+        if record.ops <= STANDARD_OPS and record.parameters <= STANDARD_PARAMETERS:
+            taken.add(record.folded)
+            by_family.setdefault((case.source, case.family), []).append(case)
+    turn = 0
+    while len(chosen) < STANDARD and any(len(family) > turn for family in by_family.values()):
+        for family in by_family.values():
+            if len(family) > turn and len(chosen) < STANDARD:
+                chosen.add(family[turn].name)
+        turn += 1
+    return frozenset(chosen)
+
+
+def standard_cases() -> list[ModelCase]:
+    """Some 300 cases of distinct structures, as many families as there are, none too large."""
+    return [case for case in _all() if case.name in _standard()]
 
 
 def find(name: str) -> ModelCase:

@@ -38,7 +38,11 @@ def lies(history: ModelHistory, sheet: Sheet, *, rolled: bool, buffers: bool = F
         for edge in node.edges
         if edge.origin.node in shown
     }
-    drawn = {(names[edge.tail], names[edge.head]) for edge in sheet.edges if edge.kind not in ("gradient", "memory")}
+    drawn = {
+        (names[edge.tail], names[edge.head])
+        for edge in sheet.edges
+        if edge.kind not in ("gradient", "memory")
+    }
     # what goes on within a closed module is not shown
     true = {(a, b) for a, b in true if a != b or (a and a[0] == "entry" and rolled)}
     drawn = {(a, b) for a, b in drawn if a != b or a[0] == "entry"}

@@ -1,5 +1,7 @@
 """Edges beside which there is a longer way."""
 
+from itertools import pairwise
+
 from torchlens_core.draw.sheet import Box, Edge, Frame, Sheet
 from torchlens_core.draw.skips import MAX_READERS, skips_of
 
@@ -33,7 +35,7 @@ def test_other_kinds_are_none():
 def test_hubs_have_none():
     letters = [chr(200 + n) for n in range(MAX_READERS + 1)]
     hub = [f"a{one}" for one in letters]
-    chain = [f"{one}{other}" for one, other in zip(letters, letters[1:], strict=False)]
+    chain = [f"{one}{other}" for one, other in pairwise(letters)]
     assert skips(*hub, *chain) == set()
     assert len(skips(*hub[1:], *chain[1:])) == MAX_READERS - 1
 

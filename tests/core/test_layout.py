@@ -15,21 +15,22 @@ from torchlens_core.functions import FACTS, Role
 
 #: Each module imports only from those above it.
 LADDER = """
-    errors garbage changes internals specs structure sites memory randomness composites names writes functions nodes
-    places selection saving provenance origins intercept ledger opaque recorder recording snapshot.naming
+    errors garbage changes internals specs structure sites memory randomness composites names writes functions
+    nodes places selection saving provenance origins intercept ledger opaque recorder recording snapshot.naming
     snapshot.outline snapshot.wording snapshot.spelling snapshot.draft snapshot.rolling snapshot.frames
     snapshot.build snapshot.text snapshot.reading snapshot.parse snapshot.snapshot snapshot.fingerprint snapshot
     graph printed entry entries lookup draw.sheet draw.skips draw.placing.layout draw.placing.knots
-    draw.placing.graphviz draw.placing.levels draw.placing.rows draw.placing.columns draw.placing.ports draw.placing.ranks
-    draw.placing.worker draw.placing.engines draw.placing draw.painting.metrics draw.painting.colors draw.painting.themes
-    draw.painting.bezier draw.painting.shapes draw.painting.paint draw.painting.glyphs draw.painting.svg draw.painting.png
-    draw.painting.pdf draw.painting.silhouette draw.painting draw.words draw.tree draw.walks draw.of_history draw.of_outline
-    draw.backward draw.part draw.overrides draw.values draw.folding draw.opening draw.composing draw.model_explorer
-    draw.pictures draw.display draw history assemble inputs shadow kernels hooks threads witness trace compare state replay report perturbation trial
-    sweep checks.places checks.repeat checks.transparency checks.replay checks.completeness checks.modules
-    checks.edges checks.hidden checks.dependence checks validate diff.sequence diff.units diff.unrolled
-    diff.fingerprints diff.matching diff.titles diff.found diff.flow diff.edges diff.attributes diff.ops diff.bodies
-    diff.address diff.alignment diff.graph_diff diff.union diff __init__
+    draw.placing.graphviz draw.placing.levels draw.placing.rows draw.placing.columns draw.placing.ports
+    draw.placing.ranks draw.placing.worker draw.placing.engines draw.placing draw.painting.metrics
+    draw.painting.colors draw.painting.themes draw.painting.bezier draw.painting.shapes draw.painting.paint
+    draw.painting.glyphs draw.painting.svg draw.painting.png draw.painting.pdf draw.painting.silhouette
+    draw.painting draw.words draw.tree draw.walks draw.of_history draw.of_outline draw.backward draw.part
+    draw.overrides draw.values draw.folding draw.opening draw.composing draw.model_explorer draw.pictures
+    draw.display draw history assemble inputs shadow kernels hooks threads witness trace compare state replay
+    report perturbation trial sweep checks.places checks.repeat checks.transparency checks.replay
+    checks.completeness checks.modules checks.edges checks.hidden checks.dependence checks validate diff.sequence
+    diff.units diff.unrolled diff.fingerprints diff.matching diff.titles diff.found diff.flow diff.edges
+    diff.attributes diff.ops diff.bodies diff.address diff.alignment diff.graph_diff diff.union diff __init__
 """.split()
 
 PACKAGE = "torchlens_core"

@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from torch import nn
 
-from model_suite import cases, find, smoke_cases
+from model_suite import ModelCase, cases, find, registry, smoke_cases, standard_cases
 
-TELL = "import sys; print('torchvision' in sys.modules)"
+LIBRARIES = ("torchvision", "timm", "transformers")
+TELL = f"import sys; print(any(name in sys.modules for name in {LIBRARIES}))"
 
 
 def test_names_are_unique():
@@ -54,8 +56,63 @@ def test_the_smoke_tier_has_each_kind(tag):
     assert any(tag not in case.tags for case in smoke_cases())
 
 
-def test_the_smoke_tier_has_every_task_of_the_catalogue():
-    assert {case.task for case in smoke_cases()} == {case.task for case in cases()}
+def test_the_smoke_tier_has_every_task_of_torchvision():
+    assert {case.task for case in smoke_cases()} == {case.task for case in cases("torchvision")}
+
+
+def test_the_standard_tier_is_varied():
+    """Distinct structures, none too large, of every source that was measured; the smoke tier is part of it."""
+    chosen = standard_cases()
+    assert {case.name for case in smoke_cases()} <= {case.name for case in chosen}
+    assert len(chosen) <= registry.STANDARD
+    own = [case.record for case in chosen if "smoke" not in case.tags]
+    folded = [record.folded for record in own if record is not None]
+    assert len(set(folded)) == len(folded) == len(own)
+    assert all(record.ops <= registry.STANDARD_OPS for record in own if record is not None)
+
+
+# -- cases of other packages -------------------------------------------------------------------------
+
+
+class Point:
+    """An entry point."""
+
+    def __init__(self, name, listed):
+        self.name = name
+        self._listed = listed
+
+    def load(self):
+        return lambda: self._listed
+
+
+@pytest.fixture
+def others(monkeypatch):
+    """Makes cases those of another package."""
+
+    def install(*listed):
+        monkeypatch.setattr(registry, "entry_points", lambda group: [Point("other", listed)])
+        registry._all.cache_clear()
+
+    yield install
+    registry._all.cache_clear()
+
+
+def own(name):
+    return ModelCase(name=name, source="other", family="net", builder=nn.ReLU, maker=lambda: ((), {}))
+
+
+def test_other_packages_add_cases(others):
+    others(own("other/net"))
+    assert find("other/net").source == "other"
+    assert cases()[-1].name == "other/net"
+
+
+def test_a_name_that_is_there_already(others):
+    others(own("torchvision/resnet18"))
+    with pytest.raises(
+        ValueError, match="'other' of torchlens_models lists a case 'torchvision/resnet18', which is"
+    ):
+        cases()
 
 
 def test_find():

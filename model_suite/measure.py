@@ -1,0 +1,158 @@
+"""Measures cases and writes their records: ``python -m model_suite.measure timm --workers 2``.
+
+Each model is built and traced in a process of its own, which is stopped when it takes too long or too much memory:
+on the meta device where that goes, else with values. Models that fail are recorded with the reason. Without
+``--all``, only those that have no record yet are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import torch
+
+import torchlens_core as tl
+from model_suite.case import ModelCase
+from model_suite.records import Record, records_of, write_records
+from model_suite.registry import discovered, sources
+from torchlens_core.snapshot import structure_hash
+
+#: Seconds and bytes that one case may take.
+TIME_LIMIT, MEMORY_LIMIT = 120.0, 12 * 2**30
+
+
+def measure(case: ModelCase) -> Record:
+    """Build and trace one case."""
+    record = Record(name=case.name, family=case.family, task=case.task, tags=tuple(sorted(case.tags)))
+    reason = ""
+    for device in ("meta", "cpu"):
+        try:
+            return _traced(case, record, device)
+        except Exception as error:
+            reason = _reason(error)
+            if device == "meta":
+                on_meta = reason
+    return replace(record, limits=f"{reason} (on meta: {on_meta})" if on_meta != reason else reason)
+
+
+def _traced(case: ModelCase, record: Record, device: str) -> Record:
+    torch.manual_seed(0)
+    model = case.build(device)
+    args, kwargs = case.inputs(device)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        history = tl.log_forward_pass(model, list(args), kwargs, layers_to_save="none")
+    return replace(
+        record,
+        structure=structure_hash(history),
+        folded=structure_hash(history, shapes=False, folded=True),
+        ops=len(history.ops),
+        parameters=history.total_params,
+        on_meta=device == "meta",
+        seconds=round(history.elapsed_time_forward_pass, 4) if device == "cpu" else 0.0,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of an error."""
+    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
+    return lines[0][:200]
+
+
+def _work(cases: Sequence[ModelCase], ours: Connection) -> None:
+    """Measure case after case in a process of its own, and say when each begins and ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (4 * MEMORY_LIMIT, 4 * MEMORY_LIMIT))
+    torch.set_num_threads(1)
+    for case in cases:
+        ours.send(case.name)
+        ours.send(measure(case))
+    ours.close()
+
+
+class _Worker:
+    """A process that works off some cases; what stops it costs one case."""
+
+    def __init__(self, cases: list[ModelCase]) -> None:
+        self.left = cases
+        self._start()
+
+    def _start(self) -> None:
+        self.connection, theirs = multiprocessing.Pipe(duplex=False)
+        context = multiprocessing.get_context("spawn")
+        self.process = context.Process(target=_work, args=(self.left, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.began = time.monotonic() + TIME_LIMIT  # what is imported first is not counted
+
+    def answer(self) -> Record | None:
+        """A record if one has come; the process is started again if it ended or takes too long."""
+        try:
+            if self.connection.poll():
+                said: Any = self.connection.recv()
+                self.began = time.monotonic()
+                if isinstance(said, Record):
+                    self.left = self.left[1:]
+                    return said
+                return None
+        except EOFError:
+            return self._lost("the process ended") if self.left else None
+        if self.left and time.monotonic() - self.began > TIME_LIMIT:
+            return self._lost(f"longer than {TIME_LIMIT:g} s")
+        return None
+
+    def _lost(self, reason: str) -> Record:
+        self.process.kill()
+        self.process.join()
+        case, *self.left = self.left
+        if self.left:
+            self._start()
+        return Record(
+            name=case.name, family=case.family, task=case.task, tags=tuple(sorted(case.tags)), limits=reason
+        )
+
+
+def measured(cases: Sequence[ModelCase], workers: int) -> Iterator[Record]:
+    """The records of some cases, as they come."""
+    shares = [list(cases[n::workers]) for n in range(workers)]
+    running = [_Worker(share) for share in shares if share]
+    while running:
+        wait([one.connection for one in running], timeout=1.0)
+        for one in running:
+            record = one.answer()
+            if record is not None:
+                yield record
+        running = [one for one in running if one.left]
+
+
+def main() -> None:
+    """Measure the cases of a source and write its file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("source", choices=sources())
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--all", action="store_true", help="also those that have a record")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    known = dict(records_of(options.source))
+    cases = [case for case in discovered(options.source) if options.only in case.name]
+    wanted = [case for case in cases if options.all or case.name not in known]
+    began = time.monotonic()
+    for number, record in enumerate(measured(wanted, options.workers), 1):
+        known[record.name] = record
+        print(f"{number}/{len(wanted)} {record.name} {record.limits or record.ops}", flush=True)
+        if number % 20 == 0 or number == len(wanted):
+            write_records(options.source, known.values())
+    distinct = len({record.folded for record in known.values() if record.folded})
+    print(f"{len(known)} cases, {distinct} distinct folded, {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What the catalogue holds, as a page: ``python -m model_suite.summary docs/catalogue.md``."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from model_suite.records import Record, records_of
+from model_suite.registry import cases, sources
+
+_HEAD = """\
+# The catalogue
+
+Written by `python -m model_suite.summary docs/catalogue.md` from the records in `model_suite/records`, which
+`python -m model_suite.measure <source>` writes. *Distinct* counts folded structures: the traced graph without shapes
+and names of modules, with equal neighbours and loops once, so that resnet50 and resnet152 are one.
+"""
+
+
+def page() -> str:
+    """The page."""
+    listed = Counter(case.source for case in cases())
+    records = {source: list(records_of(source).values()) for source in sources()}
+    rows = [_row(source, listed[source], records[source]) for source in sources()]
+    everything = [record for source in sources() for record in records[source]]
+    rows.append(_row("**all**", sum(listed.values()), everything))
+    header = "| source | cases | traced | on meta | distinct | largest, ops | median, ops | failed |"
+    lines = [_HEAD, header, "|---|---|---|---|---|---|---|---|", *rows, "", *_failures(everything)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, count: int, records: Sequence[Record]) -> str:
+    traced = [record for record in records if record.folded]
+    ops = [record.ops for record in traced]
+    cells = [
+        name,
+        f"{count:,}",
+        f"{len(traced):,}",
+        f"{sum(record.on_meta for record in traced):,}",
+        f"{len({record.folded for record in traced}):,}",
+        f"{max(ops, default=0):,}",
+        f"{median(ops) if ops else 0:,.0f}",
+        f"{sum(not record.folded for record in records):,}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _failures(records: Sequence[Record]) -> list[str]:
+    failed = [record for record in records if not record.folded]
+    if not failed:
+        return []
+    lines = ["## What fails, and why", "", "| case | reason |", "|---|---|"]
+    for record in failed:
+        reason = record.limits.replace("|", "\\|").replace("\n", " ")
+        lines.append(f"| {record.name} | {reason} |")
+    return lines
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.parse_args().file.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

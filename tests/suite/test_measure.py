@@ -1,0 +1,92 @@
+"""Cases are measured in processes of their own, and records say what came of it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from model_suite import ModelCase, measure, records
+from model_suite.records import Record, records_of, write_records
+
+
+class Plain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.fc(x).relu()
+
+
+class NeedsNumbers(nn.Module):
+    def forward(self, x):
+        return x + 1 if x.sum() > 0 else x
+
+
+class Broken(nn.Module):
+    def forward(self, x):
+        raise RuntimeError("no such luck")
+
+
+class Dies(nn.Module):
+    def forward(self, x):
+        os._exit(3)
+
+
+class Hangs(nn.Module):
+    def forward(self, x):
+        time.sleep(60)
+
+
+def ones():
+    return (torch.ones(1, 3),), {}
+
+
+def case(kind):
+    return ModelCase(name=f"own/{kind.__name__}", source="own", family="net", builder=kind, maker=ones)
+
+
+def test_on_meta_where_that_goes():
+    record = measure.measure(case(Plain))
+    assert (record.ops, record.parameters, record.on_meta, record.limits) == (2, 8, True, "")
+    assert record.structure
+    assert record.folded
+    assert record.structure != record.folded
+
+
+def test_with_values_else():
+    record = measure.measure(case(NeedsNumbers))
+    assert (record.on_meta, record.limits) == (False, "")
+    assert record.ops == 3
+
+
+def test_the_reason_is_kept():
+    assert measure.measure(case(Broken)).limits == "RuntimeError: no such luck"
+
+
+@pytest.mark.slow
+def test_what_stops_the_process_costs_one_case(monkeypatch):
+    monkeypatch.setattr(measure, "TIME_LIMIT", 20.0)
+    found = {
+        one.name: one.limits
+        for one in measure.measured([case(Dies), case(Plain), case(Hangs), case(Plain)], 1)
+    }
+    assert found == {
+        "own/Dies": "the process ended",
+        "own/Hangs": "longer than 20 s",
+        "own/Plain": "",
+    }
+
+
+def test_records_are_read_as_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_FOLDER", tmp_path)
+    records_of.cache_clear()
+    written = [Record(name="own/b", tags=("x",), ops=3, folded="f"), Record(name="own/a", limits="none")]
+    write_records("own", written)
+    assert list(records_of("own").values()) == [written[1], written[0]]
+    assert dict(records_of("nowhere")) == {}
+    records_of.cache_clear()
