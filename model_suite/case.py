@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,12 +71,15 @@ class ModelCase:
         record = self.record
         return record is None or (record.parameters <= MAX_PARAMETERS and record.ops <= MAX_OPS)
 
-    def build(self, device: str = "cpu") -> nn.Module:
-        """The model in eval mode on ``cpu`` or ``meta``, with random weights; nothing is downloaded."""
-        with torch.device(device):
+    def build(self, device: str | None = None) -> nn.Module:
+        """The model in eval mode, with random weights; nothing is downloaded.
+
+        On ``cpu`` or ``meta``; if nothing is said, where torch makes tensors now.
+        """
+        with torch.device(device) if device else nullcontext():
             return self.builder().eval()
 
-    def inputs(self, device: str = "cpu") -> Inputs:
+    def inputs(self, device: str | None = None) -> Inputs:
         """Arguments of the smallest size that makes sense, random."""
-        with torch.device(device):
+        with torch.device(device) if device else nullcontext():
             return self.maker()
