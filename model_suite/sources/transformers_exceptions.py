@@ -6,6 +6,17 @@ from typing import Any
 
 #: By model type, of a configuration or of a part of one: what the rules do not know.
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "dpt": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3]},
+    "data2vec-vision": {
+        "num_hidden_layers": 4,
+        "out_indices": [1, 2, 3, 4],
+        "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    },
+    "beit": {
+        "num_hidden_layers": 4,
+        "out_indices": [1, 2, 3, 4],
+        "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    },
     "qwen4_exp_text": {
         "indexer_n_heads": 2,
         "indexer_kv_heads": 1,
@@ -231,8 +242,9 @@ CLASSES = {
 #: says, ``mask`` marks all their pixels, ``sizes`` is how large they are, ``hidden`` is a text as vectors, and ``-``
 #: leaves out what would be given.
 ARGUMENTS: dict[str, dict[str, str]] = {
+    "qwen2_audio": {"attention_mask": "ones[1, 12]"},
     "vibevoice_acoustic_tokenizer_decoder": {"hidden_states": "f32[1, 2, 8]"},
-    "vibevoice_acoustic_tokenizer_encoder": {"hidden_states": "f32[1, 1, 3840]"},
+    "vibevoice_acoustic_tokenizer_encoder": {"hidden_states": "f32[1, 1, 9600]"},
     "pocket_tts_audio_tokenizer_decoder": {"latents": "f32[1, 64, 8]"},
     "mimi_decoder": {"latents": "f32[1, 64, 8]"},
     "muse_glimmer_assistant": {"noise_embeds": "hidden", "context_hidden_states": "f32[1, 12, 1040]"},
@@ -260,8 +272,8 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "gemma4_audio": {"input_features": "f32[1, 64, 128]"},
     "pe_video_encoder": {"pixel_values_videos": "f32[1, 2, 3, 336, 336]"},
     "pe_video": {"pixel_values_videos": "f32[1, 2, 3, 336, 336]"},
-    "omniasr_ctc": {"input_values": "f32[1, 1, 3840]"},
-    "omniasr_audio": {"input_values": "f32[1, 1, 3840]"},
+    "omniasr_ctc": {"input_values": "f32[1, 1, 9600]"},
+    "omniasr_audio": {"input_values": "f32[1, 1, 9600]"},
     "mistral_large4": {"image_sizes": "sizes"},
     "mistral3": {"image_sizes": "sizes"},
     "clap": {"input_features": "f32[1, 1, 1001, 64]"},
@@ -333,7 +345,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "oneformer": {"task_inputs": "i64[1, 77] < 100"},
     "gemma3n_audio": {"audio_mel": "f32[1, 64, 128]", "audio_mel_mask": "zeros[1, 64]"},
     "moshi_depth": {"input_ids": "i64[1, 4] < 100", "last_hidden_state": "f32[1, 1, 4096]"},
-    "omniasr": {"input_values": "f32[1, 1, 3840]"},
+    "omniasr": {"input_values": "f32[1, 1, 9600]"},
     "sam3_detr_decoder": {
         "vision_features": "f32[1, 16, 64]",
         "vision_pos_encoding": "f32[1, 16, 64]",
@@ -389,7 +401,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "spatial_shapes": "[[4, 4]]",
     },
     "smolvlm": {"pixel_values": "pictures"},
-    "speech-encoder-decoder": {"inputs": "f32[1, 3840]"},
+    "speech-encoder-decoder": {"inputs": "f32[1, 9600]"},
     "speecht5": {"input_values": "f32[1, 12, 96]", "decoder_input_values": "f32[1, 6, 96]"},
     "speecht5_hifigan": {"spectrogram": "f32[1, 16, 80]"},
     "fastspeech2_conformer_hifigan": {"spectrogram": "f32[1, 16, 80]"},
@@ -398,8 +410,8 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "ultravbert": {"pixel_values": "pictures"},
     "univnet": {"input_features": "f32[1, 20, 100]"},
     "uvdoc": {"pixel_values": "f32[1, 3, 128, 128]"},
-    "vibevoice": {"padding_mask": "bool[1, 3840]"},
-    "moss_transcribe_diarize": {"padding_mask": "bool[1, 3840]"},
+    "vibevoice": {"padding_mask": "bool[1, 9600]"},
+    "moss_transcribe_diarize": {"padding_mask": "bool[1, 9600]"},
     "video_llama_3": {"image_merge_sizes": "[2]"},
     "video_llama_3_vision": {"merge_sizes": "[2]"},
     "videomae": {"pixel_values": "frames"},

@@ -19,10 +19,13 @@ from model_suite.case import Inputs
 from model_suite.sources.transformers_exceptions import ARGUMENTS
 from model_suite.sources.transformers_shrinking import parts
 
-_TOKENS, _DECODED, _FRAMES, _SAMPLES, _PICTURE = 12, 6, 64, 3840, 64
+_TOKENS, _DECODED, _FRAMES, _SAMPLES, _PICTURE = 12, 6, 64, 9600, 64
 #: Tokens that are drawn: special ones are lower or higher.
 _LOW, _HIGH = 10, 100
 
+
+#: What stands beside a text, and the argument that it is in.
+_BESIDE = (("image", "pixel_values"), ("audio", "input_features"), ("audio", "input_values"))
 
 #: What configurations say whose sounds are frames of features, not features of frames.
 _FRAMES_FIRST = (
@@ -279,46 +282,29 @@ class _Making:
 
     def places(self, build: Callable[[], nn.Module]) -> None:
         """Put as many tokens into the text as the model makes features of the picture or sound beside it."""
-        for kind, beside in (
-            ("image", "pixel_values"),
-            ("audio", "input_features"),
-            ("audio", "input_values"),
-        ):
+        for kind, beside in _BESIDE:
             token = self.number(f"{kind}_token_id {kind}_token_index {kind}_token_idx")
             if type(token) is not int or beside not in self.made or "input_ids" not in self.made:
                 continue
             count = self._features(kind, build().eval().modules())
             text = self.made["input_ids"]
-            self.made["input_ids"] = torch.cat(
-                [text[:, :4], torch.full((1, count), token), text[:, 4:]], dim=1
-            )
+            inner = torch.full((1, count), token)
+            self.made["input_ids"] = text = torch.cat([text[:, :4], inner, text[:, 4:]], dim=1)
             for name in ("mm_token_type_ids", "token_type_ids"):
-                if name in self.parameters:
-                    self.made[name] = (self.made["input_ids"] == token).long()
+                if name in self.parameters and kind == "image":
+                    self.made[name] = (text == token).long()
+            if "attention_mask" in self.made:
+                self.made["attention_mask"] = torch.ones_like(text)
 
     def _features(self, kind: str, modules: Iterable[Any]) -> int:
-        """Of how many features the model makes the picture or sound."""
-        asked = next(
-            (
-                getattr(one, f"get_{kind}_features", None)
-                for one in modules
-                if hasattr(one, f"get_{kind}_features")
-            ),
-            None,
-        )
-        if asked is None:
-            return 0
-        takes = inspect.signature(asked).parameters
-        with torch.no_grad():
-            return _count(
-                asked(
-                    **{
-                        name: value
-                        for name, value in self.made.items()
-                        if name in takes and name != "input_ids"
-                    }
-                )
-            )
+        """Of how many features the model makes the picture or sound; else it puts them in place of one token."""
+        for module in modules:
+            asked = getattr(module, f"get_{kind}_features", None)
+            takes = set() if asked is None else set(inspect.signature(asked).parameters) & set(self.made)
+            if asked is not None and takes:  # one that takes anything hands it on to the next
+                with torch.no_grad():
+                    return _count(asked(**{name: self.made[name] for name in takes - {"input_ids"}}))
+        return 1
 
 
 def _first(value: Any) -> int:

@@ -108,7 +108,7 @@ class _Shrinking:
         own["_out_indices"] = getattr(default, "out_indices", None)
         layers = _layers(own)
         forced = CONFIGURATIONS.get(config_class.model_type, {})
-        values = dict(given)
+        values = {name: self._small(name, value, layers) for name, value in given.items()}
         specs = getattr(config_class, "sub_configs_defaults", {})
         for name, value in own.items():
             if _is_config(value):
