@@ -277,7 +277,8 @@ def _complete(made: Any) -> None:
 
 def _fit_to_text(own: Mapping[str, Any]) -> None:
     """Make the features of pictures and sounds as wide as the text that they are put into."""
-    text, vision, audio = (own.get(f"{name}_config") for name in ("text", "vision", "audio"))
+    parts: list[Any] = [own.get(f"{name}_config") for name in ("text", "vision", "audio")]
+    text, vision, audio = parts
     if not _is_config(text) or "hidden_size" not in vars(text):
         return
     for part, name in ((vision, "out_hidden_size"), (audio, "output_dim")):
