@@ -2,8 +2,8 @@
 
 A configuration says by its names what its numbers are. Widths are all divided by one power of two, so that what was
 equal, or a sum, or a multiple, stays so; heads become fewer only where they would not divide a width any more. Layers
-are left once of each kind, at least two; vocabularies, windows, experts and pictures become small. Strides, kernels
-and groups stay as they are. What names do not say stands in a table.
+are left once of each kind, at least two; vocabularies, windows and experts become few. Pictures, strides, kernels and
+groups stay as they are. What names do not say stands in `transformers_exceptions`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from model_suite.sources.transformers_exceptions import CONFIGURATIONS, DIVISORS
 
+#: Names of numbers of features.
 _WIDTH = re.compile(
     r"hidden|embed|width|channel|intermediate|d_model|d_ff|d_kv|ffn|inner|proj|n_embd|dim|rank$|filters|pos_feats"
     r"|pooler_output|bottleneck|latent_size|feedforward|mlp_size|upsample_groups|mamba_d_head|_units$|coordinate_size"
@@ -26,8 +27,8 @@ _OTHER = re.compile(
     r"vocab|image|patch|window|kernel|codebook_size|group_size|chunk|block_size|queries|buckets|stride|dropout|bins"
     r"|max_|position_embeddings|num_embed|token|conv_pos|feat_extract|adapter_layer|lstm|num_channels|mask_in_ch"
     r"|audio_channels|head_hidden_layers|input_feat|mel_dim|relative|_layers_per|feature_layer|window_layers"
-    r"|num_hidden_groups|^query_dim$|hidden_layers_per|expansion|feature_projection_input_dim|adanorm|time_step_rank|^input_dim$|^model_in_dim$|encoder_blocks|pos_emb"
-    r"|^keypoint_decoder_dim$|heads|per_layer$"
+    r"|num_hidden_groups|^query_dim$|hidden_layers_per|expansion|feature_projection_input_dim|adanorm"
+    r"|time_step_rank|^input_dim$|^model_in_dim$|encoder_blocks|pos_emb|^keypoint_decoder_dim$|heads|per_layer$"
 )
 _LAYERS = re.compile(r"(^|_)(hidden_layers|layers?|depth|blocks)$")
 _STAGES = re.compile(
@@ -43,15 +44,14 @@ _HEADS = re.compile(r"^(?!mamba|linear|index)(.*_)?(attention_heads|num_heads|n_
 _COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers", "depth")
 _HIDDEN = ("embed_dim", "hidden_size", "d_model", "n_embd", "dim", "hidden_dim")
 
-_VOCABULARY, _POSITIONS, _WINDOW, _EXPERTS, _QUERIES, _PICTURE = 256, 512, 8, 4, 10, 224
+_VOCABULARY, _POSITIONS, _WINDOW, _EXPERTS, _QUERIES = 256, 512, 8, 4, 10
 
 
 def shrunken(config_class: Any) -> Any:
     """The default configuration of a class, made small."""
     default = config_class()
-    return _Shrinking(DIVISORS.get(config_class.model_type) or _divisor(default)).made(
-        config_class, {}, default
-    )
+    divisor = DIVISORS.get(config_class.model_type) or _divisor(default)
+    return _Shrinking(divisor).made(config_class, {}, default)
 
 
 def parts(config: Any) -> Iterator[Any]:
@@ -100,12 +100,9 @@ class _Shrinking:
         fixed: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
         """A small configuration of a class, ``default`` being the one of usual size."""
-        if config_class.model_type == "timm_backbone" and vars(default).get(
-            "backbone"
-        ):  # its name says all
-            return default
+        if config_class.model_type == "timm_backbone" and vars(default).get("backbone"):
+            return default  # the name that timm has for it says all
         own = {field.name: vars(default).get(field.name) for field in dataclasses.fields(config_class)}
-        own["_out_indices"] = getattr(default, "out_indices", None)
         layers = _layers(own)
         forced = CONFIGURATIONS.get(config_class.model_type, {})
         values = {name: self._small(name, value, layers) for name, value in given.items()}
@@ -114,13 +111,13 @@ class _Shrinking:
             if _is_config(value):
                 inner = specs[name].init_kwargs if name in specs else {}
                 values[name] = self.made(type(value), inner, value, forced.get(name, {}))
-            elif name != "_out_indices" and (small := self._small(name, value, layers)) != value:
+            elif (small := self._small(name, value, layers)) != value:
                 values[name] = small
         values |= self._by_layer(own, layers)
+        values |= _outputs(own, layers, getattr(default, "out_indices", None))
         values |= _fewer_heads(own, values)
-        values |= {name: value for name, value in forced.items() if not _is_config(own.get(name))} | dict(
-            fixed
-        )
+        values |= {name: value for name, value in forced.items() if not _is_config(own.get(name))}
+        values |= fixed
         made = config_class(**values)
         _complete(made)
         return made
@@ -134,15 +131,6 @@ class _Shrinking:
         for other, value in own.items():
             if isinstance(value, list | tuple) and len(value) == own[name] and not own.get("depths"):
                 values[other] = [self._small(other, value[layer], []) for layer in layers]
-        outputs = own.get("_out_indices")
-        if outputs and not own.get("depths") and max(outputs) > len(layers):
-            count = max(len(outputs), 2)
-            stages = list(range(count - len(outputs) + 1, count + 1))
-            values |= {
-                name: count,
-                "out_indices": stages,
-                "out_features": [f"stage{stage}" for stage in stages],
-            }
         if own.get("num_kv_shared_layers"):
             values["num_kv_shared_layers"] = 0
         return values
@@ -152,11 +140,8 @@ class _Shrinking:
         if isinstance(value, dict):
             return self._rope(value) if "rope" in name else value
         if _TOKEN.search(name):
-            return (
-                [self._token(one) for one in value]
-                if isinstance(value, list | tuple)
-                else self._token(value)
-            )
+            several = isinstance(value, list | tuple)
+            return [self._token(one) for one in value] if several else self._token(value)
         if isinstance(value, list | tuple):
             if value and _AT_LAYERS.search(name):
                 return type(value)([max(len(layers) - 1, 0)])
@@ -216,7 +201,7 @@ _MOST = (
 
 
 def _layers(own: Mapping[str, Any]) -> list[int]:
-    """Which layers are left: the first of each kind, and two at least; none if it is not known how many there are."""
+    """Which layers are left: the first of each kind, two at least; none if it is not known how many there are."""
     count = next((own[name] for name in _COUNTS if type(own.get(name)) is int), 0)
     by_layer = [one for one in own.values() if isinstance(one, list | tuple) and len(one) == count]
     first: dict[str, int] = {}
@@ -224,6 +209,16 @@ def _layers(own: Mapping[str, Any]) -> list[int]:
         first.setdefault(repr([one[layer] for one in by_layer]), layer)
     chosen = sorted(first.values()) if len(first) <= 6 else [0, 1]
     return [*chosen, 1] if len(chosen) == 1 and count > 1 else chosen
+
+
+def _outputs(own: Mapping[str, Any], layers: list[int], outputs: Any) -> dict[str, Any]:
+    """The layers that a backbone gives out, as many as before, and so many layers."""
+    name = next((name for name in _COUNTS if type(own.get(name)) is int), None)
+    if name is None or not outputs or own.get("depths") or max(outputs) <= len(layers):
+        return {}
+    count = max(len(outputs), 2)
+    stages = list(range(count - len(outputs) + 1, count + 1))
+    return {name: count, "out_indices": stages, "out_features": [f"stage{stage}" for stage in stages]}
 
 
 def _fewer_heads(own: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
