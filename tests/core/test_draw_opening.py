@@ -54,6 +54,12 @@ def test_of_a_level_that_does_not_fit_the_smaller_classes_are_opened():
     assert frames(picture) == ["1"]
 
 
+def test_what_equal_modules_stand_for_is_known_by_all_its_addresses(history):
+    folded = draw.picture(history, depth=1, opened="1.2")
+    assert frames(folded) == ["0", "0"]
+    assert folded.notes == ()
+
+
 def test_by_address(history):
     assert frames(draw.picture(history, depth=1, opened="1.2", fold=False)) == ["1", "2"]
     assert frames(draw.picture(history, depth=3, closed=["0*", "2*"], fold=False)) == ["1", "0", "1", "2"]

@@ -1,11 +1,15 @@
 import re
 from dataclasses import replace
+from urllib.parse import unquote
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
 import pytest
+import torch
 from painted import HOSTILE, everything, hostile_sheet, many, sheet_of, stacked
+from torch import nn
 
+import torchlens_core as tl
 from torchlens_core.draw.painting.paint import idents, painting
 from torchlens_core.draw.painting.svg import LARGE, png_bytes, svg
 from torchlens_core.draw.sheet import Box, Edge, Frame, Raster, Style, frames_of
@@ -38,6 +42,20 @@ def complaints(text):
             rules = element.firstChild.data
             found += re.findall(r"@import|expression|url\((?!#)|<", rules)
     return found
+
+
+def data_of(text):
+    """The data attributes of each element that has some."""
+    found = [
+        {name[5:]: value for name, value in one.attributes.items() if name.startswith("data-")}
+        for one in parsed(text).getElementsByTagName("*")
+    ]
+    return [one for one in found if one]
+
+
+def readable(text):
+    """``text`` with what no encoding knows replaced."""
+    return text.encode(errors="replace").decode()
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
@@ -167,7 +185,7 @@ def test_rounding_does_not_add_up_along_an_edge():
             for at in (1, 2, 3)
         ]
     layout = replace(layout, edges=(tuple(points),))
-    data = max(re.findall(r'<path d="(M[^"]+)"/>', svg(sheet, layout)), key=len)
+    data = max(re.findall(r'<path d="(M[^"]+)" data', svg(sheet, layout)), key=len)
     x = y = 0.0
     for letter, rest in re.findall(r"([Mchvl])([^Mchvl]*)", data):
         numbers = [float(number) for number in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", rest)]
@@ -223,6 +241,79 @@ def test_what_is_no_colour_is_refused_where_it_stands(where):
 def test_the_layout_of_another_sheet_is_refused():
     with pytest.raises(DrawingError, match=r"The layout is not of this sheet: .* Lay the sheet out again"):
         svg(everything(), stacked(sheet_of([BOX])))
+
+
+def test_what_boxes_frames_and_edges_stand_for():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = nn.Linear(4, 8), nn.Linear(8, 4)
+
+        def forward(self, x):
+            return x + self.down(torch.relu(self.up(x)))
+
+    model = nn.Sequential(*(Block() for _ in range(3)))
+    model.add_module("the head", nn.Sequential(nn.Linear(4, 2)))
+    history = tl.log_forward_pass(model, torch.rand(2, 4))
+    blocks = "0 1 2"
+    assert data_of(history.picture(engines="ranks").svg(prefix="p")) == [
+        {"module": blocks},
+        {"from": "pn0", "to": "pn4"},
+        *({"from": f"pn{number}", "to": f"pn{number + 1}"} for number in range(6)),
+        {"op": "input_1"},
+        {"op": "linear_1_1 linear_3_5 linear_5_9", "module": "0.up 1.up 2.up"},
+        {"op": "relu_1_2 relu_2_6 relu_3_10"},
+        {"op": "linear_2_3 linear_4_7 linear_6_11", "module": "0.down 1.down 2.down"},
+        {"op": "add_1_4 add_2_8 add_3_12"},
+        {"op": "linear_7_13", "module": "the%20head the%20head.0"},
+        {"op": "output_1"},
+    ]
+    assert {"module": blocks} in data_of(history.picture(depth=1, engines="ranks").svg())
+    folded, unfolded = (
+        data_of(history.picture(fold=fold, engines="ranks").svg()) for fold in (True, False)
+    )
+    ops, same = (" ".join(one.get("op", "") for one in found).split() for found in (folded, unfolded))
+    assert set(ops) == set(same) == set(history.layers)
+
+
+def test_a_pass_has_its_own_label_where_each_is_drawn():
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.Linear(4, 4)
+
+        def forward(self, x):
+            for _ in range(2):
+                x = self.cell(x)
+            return x
+
+    history = tl.log_forward_pass(Loop(), torch.rand(2, 4))
+    for rolled, labels in ((True, ["linear_1_1"]), (False, ["linear_1_1:1", "linear_1_1:2"])):
+        found = data_of(history.picture(rolled=rolled, engines="ranks").svg())
+        assert [one["op"] for one in found if one.get("module") == "cell"] == labels
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_names_are_one_word_each(text):
+    text = text[:1000]
+    box = replace(BOX, ops=("a", text, "b", text + "x" * 1000), modules=(text,))
+    written = drawn(
+        sheet_of([box], root=Frame(key="", inside=(Frame(key="f", modules=(text,), inside=("a",)),)))
+    )
+    assert complaints(written) == []
+    frame, found = data_of(written)
+    assert [unquote(one) for one in found["op"].split()] == ["a", readable(text), "b"]
+    assert unquote(frame["module"]) == unquote(found["module"]) == readable(text)
+
+
+def test_edges_that_are_part_of_a_box_are_told_there():
+    sheet = many(LARGE + 40)
+    found = set()
+    for element in parsed(drawn(sheet)).getElementsByTagName("*"):
+        head = element.getAttribute("data-to") or element.getAttribute("id")
+        found |= {(tail, head) for tail in element.getAttribute("data-from").split()}
+    ids = idents(sheet)
+    assert found == {(ids[edge.tail], ids[edge.head]) for edge in sheet.edges}
 
 
 def test_an_empty_sheet():

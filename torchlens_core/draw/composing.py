@@ -80,6 +80,7 @@ class _Composer:
             mark=_mark(group),
             inside=tuple(inside),
             tooltip=group.tooltip,
+            modules=group.modules,
             change=group.change,
             style=group.style,
         )
@@ -141,6 +142,8 @@ class _Composer:
                 title=f"↳ {name}",
                 shape=source.shape,
                 tooltip=source.tooltip,
+                ops=source.ops,
+                modules=source.modules,
             )
             self._references.setdefault(frame, []).append(key)
         return replace(edge, tail=key)
@@ -176,6 +179,7 @@ def _leaf_box(leaf: Leaf, outermost: Leaf | Group, key: str) -> Box:
     words = leaf.words
     around = outermost if isinstance(outermost, Group) else None
     marks = dict.fromkeys(filter(None, [_mark(leaf), _mark(around) if around is not None else ""]))
+    sharing = _groups_to(leaf, outermost)
     style = leaf.style if leaf.style is not PLAIN or around is None else around.style
     return Box(
         key=key,
@@ -185,22 +189,24 @@ def _leaf_box(leaf: Leaf, outermost: Leaf | Group, key: str) -> Box:
         badge=count(words.parameters) if words.parameters else "",
         mark="  ".join(marks),
         shape=words.shape,
-        name=_names_to(leaf, outermost) or words.name,
+        name=".".join(group.name for group in sharing) or words.name,
         tooltip="\n".join(filter(None, [around.address if around is not None else "", leaf.tooltip])),
+        ops=tuple(dict.fromkeys(leaf.labels)),
+        modules=tuple(address for group in sharing for address in group.modules),
         change=leaf.change or (around.change if around is not None else ""),
         image=leaf.image,
         style=style,
     )
 
 
-def _names_to(leaf: Leaf, outermost: Leaf | Group) -> str:
-    """``heads.head``: the modules that share the box of an op."""
-    names = []
+def _groups_to(leaf: Leaf, outermost: Leaf | Group) -> list[Group]:
+    """The modules that share the box of an op, outer ones first."""
+    groups = []
     around: Leaf | Group | None = leaf.parent
     while isinstance(outermost, Group) and around is not outermost.parent and isinstance(around, Group):
-        names.append(around.name)
+        groups.append(around)
         around = around.parent
-    return ".".join(reversed(names))
+    return groups[::-1]
 
 
 def _group_box(group: Group, key: str) -> Box:
@@ -216,6 +222,7 @@ def _group_box(group: Group, key: str) -> Box:
         shape="" if group.note else group.shape,
         name=group.note or ops,
         tooltip=group.tooltip,
+        modules=group.modules,
         change=group.change,
         style=group.style,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, leaves_of
+from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, groups_of, leaves_of
 
 #: Longest pattern of neighbours that is looked for.
 MAX_PERIOD = 3
@@ -144,7 +144,9 @@ class _Folder:
     ) -> list[Leaf | Group]:
         leaves = [list(_leaves(parts[n * period : (n + 1) * period])) for n in range(times)]
         for copy in leaves[1:]:
-            self._stands_for.update(zip(copy, leaves[0], strict=True))
+            for kept, leaf in zip(leaves[0], copy, strict=True):
+                self._stands_for[leaf] = kept
+                kept.labels += leaf.labels
         first, last = parts[:period], parts[-period:]
         second = set(leaves[1])
         heads = set(leaves[0])
@@ -165,7 +167,8 @@ class _Folder:
         for number, part in enumerate(parts[period:]):
             original = first[number % period]
             if isinstance(part, Group) and isinstance(original, Group):
-                original.others += [part.address, *part.others]
+                for one, other in zip(_groups(original), _groups(part), strict=True):
+                    one.others += [other.address, *other.others]
         return [whole]
 
     def _kept(self, leaf: Leaf) -> Leaf:
@@ -196,6 +199,10 @@ def _leaves(parts: Sequence[Leaf | Group]) -> list[Leaf]:
         else:
             found.extend(leaves_of(one))
     return found
+
+
+def _groups(group: Group) -> list[Group]:
+    return [group, *groups_of(group)]
 
 
 def _inner_first(root: Group) -> list[Group]:

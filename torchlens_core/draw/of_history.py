@@ -226,10 +226,12 @@ class _Builder:
         words = _words(passes, self._recording)
         if node.kind is PARAMETER:
             return Leaf(group, words, node.index, op.address or "")
+        label = op.layer_label_no_pass if self._rolled else op.layer_label
         entry = (
             Layer(self._history, [self._history.op_at(one.index) for one in passes]) if self._rolled else op
         )
-        leaf = Leaf(group, words, node.index, _tooltip(op, self._rolled), entry)
+        leaf = Leaf(group, words, node.index, _tooltip(op, label), entry)
+        leaf.labels = [label]
         leaf.passes = len(passes)
         return leaf
 
@@ -372,7 +374,6 @@ def _hole(path: Any, value: Value) -> str:
     return HOLE
 
 
-def _tooltip(op: Op, rolled: bool) -> str:
-    label = op.layer_label_no_pass if rolled else op.layer_label
+def _tooltip(op: Op, label: str) -> str:
     source = op.source
     return label if source is None else f"{label} · {source.filename.rpartition('/')[2]}:{source.line}"

@@ -55,4 +55,6 @@ def part_of(tree: Tree, address: str) -> Tree:
 def _end(root: Group, kind: str, other: Leaf, order: int) -> Leaf:
     words = other.words
     name = words.name or (words.title if words.title != kind else "")
-    return Leaf(root, Words(kind, kind, "", words.shape, 0, name), order, other.tooltip)
+    leaf = Leaf(root, Words(kind, kind, "", words.shape, 0, name), order, other.tooltip)
+    leaf.labels = other.labels
+    return leaf

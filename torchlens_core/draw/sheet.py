@@ -74,6 +74,9 @@ class Box:
     name: str = ""
     #: Label and more, shown when pointed at.
     tooltip: str = ""
+    #: Labels of the layers that it stands for, and addresses of the modules.
+    ops: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     #: `ADDED`, `REMOVED`, `CHANGED`, `SAME` or empty.
     change: str = ""
     image: Raster | Bars | None = None
@@ -96,6 +99,8 @@ class Frame:
     #: Keys of boxes, and frames, in the order of the pass.
     inside: tuple[str | Frame, ...] = ()
     tooltip: str = ""
+    #: Addresses of the modules that it stands for.
+    modules: tuple[str, ...] = ()
     change: str = ""
     style: Style = PLAIN
 

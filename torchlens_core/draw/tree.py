@@ -14,7 +14,8 @@ class Leaf:
 
     # fmt: off
     __slots__ = (
-        "change", "entry", "image", "is_parallel", "order", "parent", "passes", "style", "tooltip", "words",
+        "change", "entry", "image", "is_parallel", "labels", "order", "parent", "passes", "style", "tooltip",
+        "words",
     )
     # fmt: on
 
@@ -28,6 +29,8 @@ class Leaf:
         self.tooltip = tooltip
         #: What users' callables are given: an `Op` or a `Layer` of a history, an op of a snapshot.
         self.entry = entry
+        #: Of the layers of a history that it stands for.
+        self.labels: list[str] = []
         self.passes = 1
         #: Whether no pass reads another.
         self.is_parallel = False
@@ -110,6 +113,11 @@ class Group:
         if self.first_name == self.last_name:
             return self.first_name
         return f"{self.first_name} … {self.last_name}"
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Addresses of the modules that it stands for."""
+        return tuple(dict.fromkeys((self.address, *self.others))) if self.kind == "module" else ()
 
 
 class Wire:

@@ -190,7 +190,8 @@ def _frames(
         rect = _moved(layout.frames[frame.key], shift)
         ink = _frame_ink(frame, depths[frame.key])
         plate = Plate(rect=rect, radius=8.0, ink=ink)
-        areas.append(Area(ident=f"f{number}", plate=plate, tooltip=_tooltip(frame.tooltip)))
+        tooltip = _tooltip(frame.tooltip)
+        areas.append(Area(ident=f"f{number}", plate=plate, tooltip=tooltip, modules=frame.modules))
         parts = _texts(
             heading_plan(frame), _frame_tone(frame, depths[frame.key]), frame.style, 0.0, ink.fill
         )
@@ -216,9 +217,16 @@ def _frame_ink(frame: Frame, depth: int) -> Ink:
 
 
 def _box_stamp(box: Box, place: Rect, shift: Point, ident: str) -> Stamp:
-    look = _look(replace(box, key="", tooltip=""), place.width, place.height)
-    tooltip = _tooltip(box.tooltip)
-    return Stamp(ident=ident, x=place.x + shift.x, y=place.y + shift.y, parts=look, tooltip=tooltip)
+    look = _look(replace(box, key="", tooltip="", ops=(), modules=()), place.width, place.height)
+    return Stamp(
+        ident=ident,
+        x=place.x + shift.x,
+        y=place.y + shift.y,
+        parts=look,
+        tooltip=_tooltip(box.tooltip),
+        ops=box.ops,
+        modules=box.modules,
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -336,7 +344,8 @@ def _edges(
         skips = (edge.tail, edge.head) in skipping
         ink = _edge_ink(edge.kind, edge.change, edge.style, skips)
         tip = head_of(ink)[0].x
-        drawn = Line(curve=trimmed(moved, tip), tip=moved[-1], ink=ink, head=ids[edge.head])
+        ends = {"tail": ids[edge.tail], "head": ids[edge.head]}
+        drawn = Line(curve=trimmed(moved, tip), tip=moved[-1], ink=ink, **ends)
         lines.append((not skips, drawn))
         if edge.label:
             labels.append(_label(edge, moved, ink, _behind(sheet, layout, middle(curve), depths), width))

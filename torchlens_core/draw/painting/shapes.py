@@ -71,7 +71,8 @@ class Line:
     #: Where the arrowhead points.
     tip: Point
     ink: Ink
-    #: The `Stamp.ident` of the box it leads to.
+    #: The `Stamp.ident` of the boxes it leads from and to.
+    tail: str = ""
     head: str = ""
 
 
@@ -90,6 +91,11 @@ class Stamp:
     tooltip: str = ""
     #: The tooltip of the frame that it is in.
     around: str = ""
+    #: Labels and addresses of what it stands for.
+    ops: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    #: The boxes from which lines lead that are part of it.
+    tails: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,7 @@ class Area:
     ident: str
     plate: Plate
     tooltip: str
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

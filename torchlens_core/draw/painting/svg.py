@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
+from urllib.parse import quote
 
 from torchlens_core.draw.painting.bezier import simplified
 from torchlens_core.draw.painting.glyphs import DRAWN, placed_strokes, runs_of, stroke_width
@@ -52,6 +53,8 @@ def svg(sheet: Sheet, layout: Layout, *, theme: str = "light", prefix: str = "")
     """The picture as an SVG document; ``auto`` is light or dark as the reader's machine prefers.
 
     A box's element has the ``id`` that `paint.idents` tells, a frame's ``f`` and its place in `sheet.frames_of`.
+    ``data-op`` and ``data-module`` of both say what they stand for, ``data-from`` and ``data-to`` of an edge its
+    boxes; an edge that is part of the box it leads to has ``data-from`` there.
     Every id and class begins with ``prefix``: documents that are put into one HTML page need different ones.
 
     Raises `ArgumentError` for an unknown theme, a prefix that is no identifier or a style that is none.
@@ -129,7 +132,7 @@ class _Writer:
         return self._class(f"fill:{{0}}{lines}{more}", ink.fill, ink.stroke)
 
     def _area(self, area: Area) -> str:
-        shape = self._plate(area.plate, f' id="{self.prefix}{area.ident}"')
+        shape = self._plate(area.plate, self._ident(area.ident) + _data("module", area.modules))
         has_tooltip = bool(area.tooltip and self.digits)  # in large pictures the boxes in it have it
         return f"{shape[:-2]}>{_tooltip(area.tooltip)}</rect>" if has_tooltip else shape
 
@@ -137,11 +140,15 @@ class _Writer:
         """Paths in groups of one ink, which gives them their arrowhead."""
         groups: dict[Ink, list[str]] = {}
         for line in lines:
-            groups.setdefault(line.ink, []).append(f'<path d="{_path(line.curve, self.digits)}"/>')
+            path = f'<path d="{_path(line.curve, self.digits)}"{self._ends(line)}/>'
+            groups.setdefault(line.ink, []).append(path)
         found = []
         for ink, paths in groups.items():
             found.append(f'<g class="{self._line_class(ink)}">{"".join(paths)}</g>')
         return found
+
+    def _ends(self, line: Line) -> str:
+        return f' data-from="{self.prefix}{line.tail}" data-to="{self.prefix}{line.head}"'
 
     def _line_class(self, ink: Ink) -> str:
         marker = self.markers.setdefault(ink, f"{self.prefix}m{len(self.markers)}")
@@ -202,12 +209,17 @@ class _Writer:
 
     def _stamp(self, stamp: Stamp, names: Mapping[tuple[Part, ...], str], tip: str) -> str:
         x, y = self._place(stamp.x), self._place(stamp.y)
-        ident = f' id="{self.prefix}{stamp.ident}"' if stamp.ident else ""
+        ident = self._ident(stamp.ident)
+        data = _data("op", stamp.ops) + _data("module", stamp.modules)
+        data += _data("from", [self.prefix + tail for tail in stamp.tails])
         if stamp.parts not in names:
             shapes = "".join(map(self._part, stamp.parts))
-            return f'<g{ident} transform="translate({x} {y})">{tip}{shapes}</g>'
-        use = f'<use{ident} href="#{names[stamp.parts]}" x="{x}" y="{y}"'
+            return f'<g{ident} transform="translate({x} {y})"{data}>{tip}{shapes}</g>'
+        use = f'<use{ident} href="#{names[stamp.parts]}" x="{x}" y="{y}"{data}'
         return f"{use}>{tip}</use>" if tip else f"{use}/>"
+
+    def _ident(self, ident: str) -> str:
+        return f' id="{self.prefix}{ident}"' if ident else ""
 
     def _part(self, part: Part) -> str:
         if part in self.shared:
@@ -281,6 +293,7 @@ def gathered(picture: Painting) -> Painting:
     """``picture`` with short upright lines made part of the boxes that they lead to, which then look alike."""
     places = {stamp.ident: stamp for stamp in picture.stamps if stamp.ident}
     own: dict[str, list[Line]] = {}
+    tails: dict[str, list[str]] = {}
     others = []
     for line in picture.lines:
         (x, y), stamp = line.curve[0], places.get(line.head)
@@ -289,8 +302,14 @@ def gathered(picture: Painting) -> Painting:
             continue
         curve = tuple(Point(round(x - stamp.x), round(point.y - stamp.y)) for point in line.curve)
         tip = Point(curve[-1].x, round(line.tip.y - stamp.y))
-        own.setdefault(line.head, []).append(replace(line, curve=curve, tip=tip, head=""))
-    stamps = (replace(stamp, parts=(*own.get(stamp.ident, ()), *stamp.parts)) for stamp in picture.stamps)
+        own.setdefault(line.head, []).append(replace(line, curve=curve, tip=tip, tail="", head=""))
+        tails.setdefault(line.head, []).append(line.tail)
+    stamps = [
+        replace(stamp, parts=(*own[stamp.ident], *stamp.parts), tails=tuple(tails[stamp.ident]))
+        if stamp.ident in own
+        else stamp
+        for stamp in picture.stamps
+    ]
     return replace(picture, lines=tuple(others), stamps=tuple(stamps))
 
 
@@ -399,6 +418,28 @@ def _short(number: int) -> str:
 
 def _tooltip(text: str) -> str:
     return f"<title>{_escaped(text)}</title>" if text else ""
+
+
+#: What cannot be in the attribute of an XML file, or would not be told from the space between names.
+_UNSAFE = re.compile(r"[%\s\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+#: Longer names are left out: a part of one would name something else.
+_LONGEST = 1000
+
+
+def _data(name: str, values: Iterable[str]) -> str:
+    """An attribute that names things, with spaces between them; in a name, a space is ``%20``.
+
+    >>> _data("module", ["blocks.0", "my block"]), _data("op", ())
+    (' data-module="blocks.0 my%20block"', '')
+    """
+    names = [
+        _UNSAFE.sub(lambda found: quote(found[0], errors="replace"), value)
+        for value in values
+        if len(value) <= _LONGEST
+    ]
+    return f' data-{name}="{html.escape(" ".join(names))}"' if names else ""
 
 
 def _escaped(text: str) -> str:
