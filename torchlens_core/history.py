@@ -362,17 +362,14 @@ class ModelHistory:
     @property
     def module_nparams(self) -> dict[str, int]:
         """Numbers in the parameters of each module, those of its submodules included."""
-        return {address: self._count_parameters(address) for address in self.module_addresses}
-
-    def _count_parameters(self, address: str) -> int:
-        inside = (address, f"{address}.")
-        own = {
-            identity: count
-            for module in self.recording.modules
-            if module.address == inside[0] or module.address.startswith(inside[1])
-            for identity, (count, _) in module.parameters.items()
-        }
-        return sum(own.values())
+        inside: dict[str, dict[int, int]] = {address: {} for address in self.module_addresses}
+        for module in self.recording.modules:
+            own = {identity: count for identity, (count, _) in module.parameters.items()}
+            address = module.address
+            while own and address:
+                inside.setdefault(address, {}).update(own)
+                address = address.rpartition(".")[0]
+        return {address: sum(counts.values()) for address, counts in inside.items()}
 
     @property
     def module_calls(self) -> list[ModuleCall]:

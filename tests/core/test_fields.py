@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -623,6 +624,25 @@ def test_module_dictionaries(history):
         "block.act": ["relu_1_2"],
         "head": ["linear_2_8"],
     }
+
+
+def test_parameters_of_modules_are_counted_in_one_walk(monkeypatch):
+    """Shared ones once in each module around them, and however many modules there are."""
+    shared = nn.Linear(3, 3)
+    model = nn.Sequential(nn.Sequential(shared, nn.Linear(3, 3)), nn.Sequential(nn.Linear(3, 3)))
+    model[0][1].weight = model[1][0].weight = shared.weight
+    history = tl.log_forward_pass(model, torch.rand(2, 3))
+    walks = []
+
+    class Modules(list):
+        def __iter__(self):
+            walks.append(1)
+            return super().__iter__()
+
+    modules = Modules(history.recording.modules)
+    monkeypatch.setattr(history, "recording", replace(history.recording, modules=modules))
+    assert history.module_nparams == {"0": 15, "0.0": 12, "0.1": 12, "1": 12, "1.0": 12}
+    assert len(walks) == 2
 
 
 def test_module_called_several_times(loop):

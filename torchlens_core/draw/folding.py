@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, groups_of, leaves_of
+from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, enclosed, groups_of, leaves_in
 
 #: Longest pattern of neighbours that is looked for.
 MAX_PERIOD = 3
 #: What is drawn once must save so many boxes.
 MIN_SAVED = 5
-
-Path = tuple[int, ...]
 
 
 def fold(tree: Tree) -> None:
@@ -45,7 +43,7 @@ class _Folder:
 
     def _look(self, root: Group) -> None:
         """Number what each part looks like; equal parts have equal numbers."""
-        for group in [*_inner_first(root), root]:
+        for group in reversed((root, *groups_of(root))):  # inner ones first
             for one in group.inside:
                 if isinstance(one, Leaf):
                     self._looks[id(one)] = self._number(one.words, one.passes, one.change)
@@ -55,7 +53,7 @@ class _Folder:
 
     def _wiring(self, parts: Sequence[Leaf | Group]) -> tuple[object, ...]:
         """How the leaves of some parts are wired: to each other, and to what is outside, by order of appearance."""
-        places = {leaf: n for n, leaf in enumerate(_leaves(parts))}
+        places = {leaf: n for n, leaf in enumerate(leaves_in(parts))}
         outside: dict[Leaf, int] = {}
         found: list[object] = []
         for leaf, place in places.items():
@@ -76,7 +74,7 @@ class _Folder:
             period, times = self._best(inside, start)
             parts = inside[start : start + period]
             if times > 1:
-                kept.extend(self._folded(group, inside[start : start + period * times], period, times))
+                kept.append(self._folded(group, inside[start : start + period * times], period, times))
             else:
                 kept.extend(parts)
             start += period * times
@@ -92,7 +90,7 @@ class _Folder:
             times = self._times(inside, start, period)
             if times < 2:
                 continue
-            size = sum(1 for _ in _leaves(inside[start : start + period]))
+            size = len(list(leaves_in(inside[start : start + period])))
             while times > 1 and (fewer := self._regular_times(inside, start, period, times)) < times:
                 times = fewer
             saved = size * (times - 1)
@@ -124,7 +122,7 @@ class _Folder:
         place: dict[Leaf, tuple[int, int]] = {}
         for copy in range(times):
             begin = start + copy * period
-            for n, leaf in enumerate(_leaves(inside[begin : begin + period])):
+            for n, leaf in enumerate(leaves_in(inside[begin : begin + period])):
                 place[leaf] = copy, n
         between: list[set[tuple[int, int]]] = [set() for _ in range(times)]
         for leaf, (copy, n) in place.items():
@@ -139,10 +137,8 @@ class _Folder:
                 return copy
         return times
 
-    def _folded(
-        self, around: Group, parts: Sequence[Leaf | Group], period: int, times: int
-    ) -> list[Leaf | Group]:
-        leaves = [list(_leaves(parts[n * period : (n + 1) * period])) for n in range(times)]
+    def _folded(self, around: Group, parts: Sequence[Leaf | Group], period: int, times: int) -> Group:
+        leaves = [list(leaves_in(parts[n * period : (n + 1) * period])) for n in range(times)]
         for copy in leaves[1:]:
             for kept, leaf in zip(leaves[0], copy, strict=True):
                 self._stands_for[leaf] = kept
@@ -151,15 +147,8 @@ class _Folder:
         second = set(leaves[1])
         heads = set(leaves[0])
         is_chained = any(wire.tail in heads for leaf in second for wire in self._into.get(leaf, ()))
-        whole: Group
-        if period == 1 and isinstance(first[0], Group):
-            whole = first[0]
-        else:
-            whole = Group(None, "repeat", address=around.address)
-            whole.parent = around
-            whole.inside = list(first)
-            for one in first:
-                one.parent = whole
+        only = first[0] if period == 1 else None
+        whole = only if isinstance(only, Group) else enclosed("repeat", first, around)
         whole.count, whole.is_chained = times, is_chained
         for old, new in zip(first, last, strict=True):
             if isinstance(old, Group) and isinstance(new, Group):
@@ -167,9 +156,10 @@ class _Folder:
         for number, part in enumerate(parts[period:]):
             original = first[number % period]
             if isinstance(part, Group) and isinstance(original, Group):
-                for one, other in zip(_groups(original), _groups(part), strict=True):
+                pairs = zip((original, *groups_of(original)), (part, *groups_of(part)), strict=True)
+                for one, other in pairs:
                     one.others += [other.address, *other.others]
-        return [whole]
+        return whole
 
     def _kept(self, leaf: Leaf) -> Leaf:
         """What is drawn for a leaf: what it stands for may itself have been folded."""
@@ -189,27 +179,3 @@ class _Folder:
             if (tail, head, wire.kind) not in kept:
                 kept[tail, head, wire.kind] = wire.between(tail, head)
         self._tree.wires = list(kept.values())
-
-
-def _leaves(parts: Sequence[Leaf | Group]) -> list[Leaf]:
-    found: list[Leaf] = []
-    for one in parts:
-        if isinstance(one, Leaf):
-            found.append(one)
-        else:
-            found.extend(leaves_of(one))
-    return found
-
-
-def _groups(group: Group) -> list[Group]:
-    return [group, *groups_of(group)]
-
-
-def _inner_first(root: Group) -> list[Group]:
-    order: list[Group] = []
-    stack = [one for one in root.inside if isinstance(one, Group)]
-    while stack:
-        group = stack.pop()
-        order.append(group)
-        stack.extend(one for one in group.inside if isinstance(one, Group))
-    return order[::-1]

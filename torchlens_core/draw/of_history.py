@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from torchlens_core import structure
-from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, groups_of, leaves_of, prune
+from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, enclosed, groups_of, leaves_in, prune
 from torchlens_core.draw.walks import Walks
 from torchlens_core.draw.words import (
     MAX_NAMES,
@@ -63,8 +63,10 @@ class _Builder:
         self._root = Group(None, class_name=history.model_name, entry=history)
         self._leaf_of: dict[int, Leaf] = {}
         self._groups: dict[tuple[int, Any], Group] = {}
-        self._parameters = parameters_within(self._recording)
+        self._parameters = {"": history.total_params, **history.module_nparams}
         self._walks = Walks(self._recording)
+        #: By first node and number of passes; leaves grow twice where some are drawn one by one.
+        self._words: dict[tuple[int, int], Words] = {}
         #: Layers whose passes are drawn one by one.
         self._apart: set[int] = set()
 
@@ -118,17 +120,15 @@ class _Builder:
         for group in (self._root, *groups_of(self._root)):
             for times, run in groupby(group.inside, lambda one: one.passes):
                 parts = list(run)
-                few = group.passes < times <= MAX_APART * group.passes
-                if few and group.passes == 1 and not _is_loop(parts, recurrent):
+                if group.passes == 1 < times <= MAX_APART and not _is_loop(parts, recurrent):
                     leaves = [one for one in parts if isinstance(one, Leaf)]
                     nodes_of = (self._recording.nodes[leaf.order] for leaf in leaves)
                     self._apart.update(id(node.site.layer) for node in nodes_of)
 
     def _key(self, node: Node) -> Any:
         """What the nodes that share a leaf have in common."""
-        is_place = self._rolled and node.kind in (OP, ESCAPE)
         layer = id(node.site.layer)
-        is_place = is_place and layer not in self._apart
+        is_place = self._rolled and node.kind in (OP, ESCAPE) and layer not in self._apart
         return (layer, self._walks.of_node(node.index)) if is_place else node.index
 
     # -- groups ------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class _Builder:
             name = name[len(around.address) + 1 :]
         if not self._rolled and call.number > 1:
             name += f":{call.number}"
-        parameters = sum_of(self._parameters.get(call.address))
+        parameters = self._parameters.get(call.address, 0)
         entry = ModuleCall(self._history, call)
         shape = shape_of([str(value.spec) for value in call.outputs])
         return Group(
@@ -223,7 +223,9 @@ class _Builder:
     def _leaf(self, passes: Sequence[Node], group: Group) -> Leaf:
         node = passes[0]
         op = self._history.op_at(node.index)
-        words = _words(passes, self._recording)
+        key = node.index, len(passes)
+        words = self._words.get(key) or _words(passes, self._recording)
+        self._words[key] = words
         if node.kind is PARAMETER:
             return Leaf(group, words, node.index, op.address or "")
         label = op.layer_label_no_pass if self._rolled else op.layer_label
@@ -281,10 +283,10 @@ def roll(group: Group, runs: int, recurrent: set[Leaf]) -> None:
                 roll(one, times, recurrent)
             one.passes, one.is_parallel = passes, not is_loop
         if passes > 1 and len(parts) > 1:
-            loop = Group(None, "loop" if is_loop else "repeat", address=group.address)
-            loop.parent, loop.inside, loop.passes, loop.is_parallel = group, parts, passes, not is_loop
+            loop = enclosed("loop" if is_loop else "repeat", parts, group)
+            loop.passes, loop.is_parallel = passes, not is_loop
             for one in parts:
-                one.parent, one.passes = loop, 1
+                one.passes = 1
             parts = [loop]
         inside += parts
     group.inside = inside
@@ -292,27 +294,7 @@ def roll(group: Group, runs: int, recurrent: set[Leaf]) -> None:
 
 def _is_loop(parts: Sequence[Leaf | Group], recurrent: set[Leaf]) -> bool:
     """Whether what ran several times has parameters, or a pass reads another."""
-    leaves = [leaf for one in parts for leaf in ([one] if isinstance(one, Leaf) else leaves_of(one))]
-    return any(leaf in recurrent or leaf.words.parameters for leaf in leaves)
-
-
-def parameters_within(recording: Recording) -> dict[str, dict[int, int]]:
-    """For each address the sizes of the parameters in that module and below, by parameter identity."""
-    found: dict[str, dict[int, int]] = {}
-    for module in recording.modules:
-        sizes = {one: size[0] for one, size in module.parameters.items()}
-        address = module.address
-        while sizes:
-            found.setdefault(address, {}).update(sizes)
-            if not address:
-                break
-            address = address.rpartition(".")[0]
-    return found
-
-
-def sum_of(sizes: dict[int, int] | None) -> int:
-    """How many numbers some parameters hold."""
-    return sum(sizes.values()) if sizes else 0
+    return any(leaf in recurrent or leaf.words.parameters for leaf in leaves_in(parts))
 
 
 def _words(passes: Sequence[Node], recording: Recording) -> Words:
@@ -333,8 +315,9 @@ def _words(passes: Sequence[Node], recording: Recording) -> Words:
         return Words(ESCAPE, node.info.name, "to Python", cut(f"= {', '.join(results)}", 24))
     held = _held(node, recording)
     sizes = [str(value.spec) for value in held]
-    details = _once([details_of(*_spelled(one), sizes) for one in passes])
-    kind = _spelled(node)[0]
+    spelled = [_spelled(one) for one in passes]
+    kind = spelled[0][0]
+    details = _once([details_of(*one, sizes) for one in spelled])
     parameters = sum(value.spec.numel for value in held)
     addresses = (recording.nodes[value.node].address or "" for value in held)
     names = cut(", ".join(address.rpartition(".")[2] for address in addresses), MAX_NAMES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from torchlens_core.draw.sheet import PLAIN, Bars, Raster, Style
@@ -156,9 +156,24 @@ class Tree:
         self.notes: list[str] = []
 
 
+def enclosed(kind: str, parts: Iterable[Leaf | Group], around: Group) -> Group:
+    """A group for parts of ``around``, which is to stand there in their place."""
+    group = Group(None, kind, address=around.address)
+    group.parent = around
+    group.inside = list(parts)
+    for one in group.inside:
+        one.parent = group
+    return group
+
+
 def leaves_of(group: Group) -> Iterator[Leaf]:
     """Every leaf inside, in order."""
-    stack: list[Leaf | Group] = [group]
+    return leaves_in(group.inside)
+
+
+def leaves_in(parts: Sequence[Leaf | Group]) -> Iterator[Leaf]:
+    """Every leaf of some parts, in order."""
+    stack = list(reversed(parts))
     while stack:
         one = stack.pop()
         if isinstance(one, Leaf):
