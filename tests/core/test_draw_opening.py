@@ -54,6 +54,26 @@ def test_of_a_level_that_does_not_fit_the_smaller_classes_are_opened():
     assert frames(picture) == ["1"]
 
 
+def test_modules_that_a_loop_leaves_closed_are_counted():
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+            self.b = nn.Sequential(nn.Tanh(), nn.Linear(4, 4))
+
+        def forward(self, x):
+            for _ in range(3):
+                x = self.b(self.a(x))
+            return x
+
+    class Big(nn.Sequential):
+        pass
+
+    model = nn.Sequential(Loop(), Big(*(nn.Linear(4, 4) for _ in range(30))))
+    picture = draw.picture(tl.log_forward_pass(model, torch.rand(2, 4)), budget=8, fold=False)
+    assert picture.notes == ("3 modules closed to keep to 8 boxes",)
+
+
 def test_what_equal_modules_stand_for_is_known_by_all_its_addresses(history):
     folded = draw.picture(history, depth=1, opened="1.2")
     assert frames(folded) == ["0", "0"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torchlens_core.draw.sheet import PLAIN, Box, Edge, Frame, Sheet
 from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, leaves_of, ops_in, single_leaf
@@ -16,9 +17,14 @@ HUB, FAR, DEEP = 6, 15, 2
 CROWD = 20
 
 
-def compose(tree: Tree, opened: set[Group], *, direction: str = "topdown") -> Sheet:
-    """What is drawn of ``tree`` with the groups in ``opened`` open and all others as boxes."""
-    return _Composer(tree, opened).sheet(direction)
+def compose(
+    tree: Tree, opened: set[Group], *, direction: str = "topdown", notes: Iterable[str] = ()
+) -> Sheet:
+    """What is drawn of ``tree`` with the groups in ``opened`` open and all others as boxes.
+
+    ``notes`` are said after those of the tree.
+    """
+    return _Composer(tree, opened).sheet(direction, [*tree.notes, *notes])
 
 
 @dataclass(slots=True)
@@ -40,13 +46,13 @@ class _Composer:
         #: References by the frame they stand in.
         self._references: dict[str, list[str]] = {}
 
-    def sheet(self, direction: str) -> Sheet:
+    def sheet(self, direction: str, notes: list[str]) -> Sheet:
         root = self._frame(self._tree.root, (), "f")
         edges = self._with_references(self._edges())
         if self._references:
             root = self._put(root)
             number = sum(map(len, self._references.values()))
-            self._tree.notes.append(f"{number} far readers name what they read (↳) instead of an edge")
+            notes.append(f"{number} far readers name what they read (↳) instead of an edge")
         return Sheet(
             title=self._tree.title,
             subtitle=self._tree.subtitle,
@@ -54,7 +60,7 @@ class _Composer:
             root=root,
             edges=tuple(edges),
             direction=direction,
-            notes=tuple(dict.fromkeys(self._tree.notes)),
+            notes=tuple(dict.fromkeys(notes)),
         )
 
     # -- frames and boxes --------------------------------------------------------------------------
@@ -66,7 +72,7 @@ class _Composer:
             leaf = one if isinstance(one, Leaf) else single_leaf(one)
             if leaf is not None:
                 inside.append(self._add(_leaf_box(leaf, one, self._key()), around, [leaf]))
-            elif isinstance(one, Group) and (one in self._opened or one.kind in ("loop", "repeat")):
+            elif isinstance(one, Group) and (one in self._opened or one.is_transparent):
                 self._frames += 1
                 inside.append(self._frame(one, around, f"f{self._frames}"))
             elif isinstance(one, Group):
@@ -74,15 +80,9 @@ class _Composer:
         return Frame(
             key=key,
             kind=group.kind,
-            title=group.name,
             class_name=group.class_name,
-            badge=count(group.parameters) if group.parameters else "",
-            mark=_mark(group),
             inside=tuple(inside),
-            tooltip=group.tooltip,
-            modules=group.modules,
-            change=group.change,
-            style=group.style,
+            **_shown(group),
         )
 
     def _key(self) -> str:
@@ -215,14 +215,21 @@ def _group_box(group: Group, key: str) -> Box:
     return Box(
         key=key,
         category="module",
-        title=group.name,
         details=group.class_name,
-        badge=count(group.parameters) if group.parameters else "",
-        mark=_mark(group),
         shape="" if group.note else group.shape,
         name=group.note or ops,
-        tooltip=group.tooltip,
-        modules=group.modules,
-        change=group.change,
-        style=group.style,
+        **_shown(group),
     )
+
+
+def _shown(group: Group) -> dict[str, Any]:
+    """What a box and a frame have in common."""
+    return {
+        "title": group.name,
+        "badge": count(group.parameters) if group.parameters else "",
+        "mark": _mark(group),
+        "tooltip": group.tooltip,
+        "modules": group.modules,
+        "change": group.change,
+        "style": group.style,
+    }

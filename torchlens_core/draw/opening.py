@@ -24,10 +24,9 @@ def open_within(tree: Tree, budget: int = BUDGET) -> set[Group]:
     Level by level; of the first level that does not fit as a whole, classes of modules, the smallest first.
     """
     opened: set[Group] = set()
+    level = _groups(tree.root)
     boxes = sum(_cost(one) for one in tree.root.inside)
-    level = [one for one in tree.root.inside if isinstance(one, Group)]
     while level:
-        level = _with_transparent(level, opened)
         by_class: dict[str, list[Group]] = {}
         for group in level:
             by_class.setdefault(group.class_name or group.kind, []).append(group)
@@ -40,28 +39,25 @@ def open_within(tree: Tree, budget: int = BUDGET) -> set[Group]:
                 continue
             boxes += growth[name]
             opened.update(by_class[name])
-            following += [one for group in by_class[name] for one in group.inside if isinstance(one, Group)]
+            following += [one for group in by_class[name] for one in _groups(group)]
         if not is_whole:
             break
         level = following
     return opened
 
 
-def _with_transparent(level: list[Group], opened: set[Group]) -> list[Group]:
-    """Loops and repeats are not closed: their own groups stand in their place."""
+def _groups(around: Group) -> list[Group]:
+    """The groups inside; for loops and repeats, which are not closed, their own."""
     found: list[Group] = []
-    for group in level:
-        if group.kind in ("loop", "repeat"):
-            opened.add(group)
-            found += _with_transparent([one for one in group.inside if isinstance(one, Group)], opened)
-        else:
-            found.append(group)
+    for one in around.inside:
+        if isinstance(one, Group):
+            found += _groups(one) if one.is_transparent else [one]
     return found
 
 
 def _cost(one: Leaf | Group) -> int:
     """Boxes of something closed; loops and repeats cannot be."""
-    if isinstance(one, Group) and one.kind in ("loop", "repeat"):
+    if isinstance(one, Group) and one.is_transparent:
         return sum(map(_cost, one.inside))
     return 1
 
@@ -80,20 +76,32 @@ def _level(group: Group) -> int:
     return level
 
 
+def closed_in(tree: Tree, opened: set[Group]) -> list[Group]:
+    """The modules with something in them that are boxes."""
+    stack, found = _groups(tree.root), []
+    while stack:
+        group = stack.pop()
+        if group in opened:
+            stack += _groups(group)
+        elif single_leaf(group) is None:
+            found.append(group)
+    return found
+
+
 def choose(
     tree: Tree, opened: set[Group], is_open: Chooser | None, is_closed: Chooser | None
-) -> set[Group]:
-    """``opened`` with what users want open, and all around it, and without what they want closed."""
+) -> tuple[set[Group], list[str]]:
+    """``opened`` with what users want open, and all around it, and without what they want closed.
+
+    Also what is to be said of patterns that nothing matches.
+    """
     chosen = set(opened)
-    known = {
-        address
-        for group in groups_of(tree.root)
-        for address in (group.address or group.name, *group.others)
-    }
+    notes = []
+    known = {address for group in groups_of(tree.root) for address in group.addresses}
     for name, chooser in (("opened", is_open), ("closed", is_closed)):
         for pattern in chooser if isinstance(chooser, tuple) else ():
             if not any(fnmatchcase(address, pattern) for address in known):
-                tree.notes.append(f"{name}: no module that was called matches {pattern!r}")
+                notes.append(f"{name}: no module that was called matches {pattern!r}")
     for group in groups_of(tree.root):
         if is_open is not None and _fits(group, is_open):
             around: Group | None = group
@@ -103,7 +111,7 @@ def choose(
     for group in groups_of(tree.root):
         if is_closed is not None and _fits(group, is_closed):
             chosen.discard(group)
-    return chosen
+    return chosen, notes
 
 
 def _fits(group: Group, chooser: Chooser) -> bool:
@@ -111,5 +119,4 @@ def _fits(group: Group, chooser: Chooser) -> bool:
         return False
     if callable(chooser):
         return group.kind == "module" and bool(chooser(group.entry))
-    addresses = (group.address or group.name, *group.others)
-    return any(fnmatchcase(address, pattern) for pattern in chooser for address in addresses)
+    return any(fnmatchcase(address, pattern) for pattern in chooser for address in group.addresses)

@@ -15,7 +15,7 @@ from torchlens_core.draw.folding import fold
 from torchlens_core.draw.model_explorer import model_explorer
 from torchlens_core.draw.of_history import tree_of_history
 from torchlens_core.draw.of_outline import tree_of_outline
-from torchlens_core.draw.opening import BUDGET, Chooser, choose, open_to_depth, open_within
+from torchlens_core.draw.opening import BUDGET, Chooser, choose, closed_in, open_to_depth, open_within
 from torchlens_core.draw.overrides import Overrides
 from torchlens_core.draw.painting.metrics import box_size, heading_size
 from torchlens_core.draw.painting.pdf import pdf
@@ -28,7 +28,7 @@ from torchlens_core.draw.placing.engines import place
 from torchlens_core.draw.placing.graphviz import dot_source
 from torchlens_core.draw.placing.layout import Layout
 from torchlens_core.draw.sheet import DIRECTIONS, Sheet, frames_of
-from torchlens_core.draw.tree import Tree, groups_of, single_leaf
+from torchlens_core.draw.tree import Tree
 from torchlens_core.draw.values import add_values
 from torchlens_core.draw.words import count_of
 from torchlens_core.errors import ArgumentError
@@ -146,16 +146,14 @@ class Picture:
 
     def _composed(self, budget: int) -> Sheet:
         tree, options = self._tree, self._options
-        kept = list(tree.notes)
         opened = open_within(tree, budget) if options.depth is None else open_to_depth(tree, options.depth)
-        closed = _closed(tree, opened) if options.depth is None else 0
-        opened = choose(tree, opened, _chooser(options.opened), _chooser(options.closed))
-        sheet = compose(tree, opened, direction=options.direction)
+        closed = len(closed_in(tree, opened)) if options.depth is None else 0
+        opened, notes = choose(tree, opened, _chooser(options.opened), _chooser(options.closed))
+        sheet = compose(tree, opened, direction=options.direction, notes=notes)
         if closed:
             reason = f" to keep to {budget} boxes" if len(sheet.boxes) <= budget else ""
             note = f"{count_of(closed, 'module')} closed{reason}"
             sheet = replace(sheet, notes=(note, *sheet.notes))
-        tree.notes = kept
         return sheet
 
     @property
@@ -302,17 +300,6 @@ def _placed(sheet: Sheet, options: Options) -> Layout:
 def _is_late(layout: Layout) -> bool:
     """Whether an engine was stopped."""
     return any("within" in words for words in layout.said)
-
-
-def _closed(tree: Tree, opened: set[Any]) -> int:
-    """How many modules with something in them are boxes."""
-    return sum(
-        group not in opened
-        and single_leaf(group) is None
-        and (group.parent in opened or group.parent is tree.root)
-        for group in groups_of(tree.root)
-        if group.kind in ("module", "composite")
-    )
 
 
 def _are_texts(given: Any) -> bool:

@@ -115,9 +115,19 @@ class Group:
         return f"{self.first_name} … {self.last_name}"
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its own address, or else its name, and those of the others that it stands for."""
+        return (self.address or self.name, *self.others)
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """Addresses of the modules that it stands for."""
-        return tuple(dict.fromkeys((self.address, *self.others))) if self.kind == "module" else ()
+        return tuple(dict.fromkeys(self.addresses)) if self.kind == "module" else ()
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether it is drawn open whenever what is around it is: a loop or a repeat."""
+        return self.kind in ("loop", "repeat")
 
 
 class Wire:
