@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
 from torchlens_core.draw.sheet import Edge, Sheet
 
 #: Boxes with more readers are hubs: their edges are ways to everywhere.
@@ -14,7 +17,7 @@ def skips_of(sheet: Sheet) -> frozenset[tuple[str, str]]:
     for edge in sheet.edges:
         if _is_forward(edge):
             ahead[edge.tail].append(edge.head)
-    depths = _depths(ahead)
+    depths, _ = depths_of(ahead)
     found = set()
     for tail, heads in ahead.items():
         far = {head for head in heads if depths[head] > depths[tail] + 1}
@@ -40,19 +43,18 @@ def _beyond(heads: list[str], ahead: dict[str, list[str]], depths: dict[str, int
     return reached
 
 
-def _depths(ahead: dict[str, list[str]]) -> dict[str, int]:
-    """The longest way to each box, in edges; a circle that is none of a loop's ends where it began."""
-    waiting = dict.fromkeys(ahead, 0)
-    for heads in ahead.values():
-        for head in heads:
-            waiting[head] += 1
+def depths_of(ahead: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], list[str]]:
+    """The longest way to each box, in edges, and the boxes in an order that no edge is against.
+
+    A circle, and what comes after it, is not in the order; the ways end where it began.
+    """
+    waiting = Counter(head for heads in ahead.values() for head in heads)
     depths = dict.fromkeys(ahead, 0)
-    ready = [key for key, count in waiting.items() if not count]
-    while ready:
-        key = ready.pop()
+    order = [key for key in ahead if not waiting[key]]
+    for key in order:
         for head in ahead[key]:
             depths[head] = max(depths[head], depths[key] + 1)
             waiting[head] -= 1
             if not waiting[head]:
-                ready.append(head)
-    return depths
+                order.append(head)
+    return depths, order

@@ -16,6 +16,7 @@ from typing import Any
 from torchlens_core.draw.placing.knots import Sizes, from_origin, snapped
 from torchlens_core.draw.placing.layout import Curve, Layout, Point, Rect
 from torchlens_core.draw.sheet import ADDED, CHANGED, REMOVED, Box, Edge, Frame, Sheet, Style, frames_of
+from torchlens_core.draw.skips import depths_of
 from torchlens_core.errors import DrawingError
 
 try:
@@ -37,10 +38,13 @@ _LARGE = 800
 def placing_source(sheet: Sheet, sizes: Sizes, headings: Sizes) -> str:
     """DOT of boxes and frames of the sizes given, without text; `layout_from` reads what comes of it."""
     numbers = {key: number for number, key in enumerate(sheet.boxes)}
+    flow = _Flow(sheet)
+    # a smaller limit, or one for ranks, makes it slower and pictures worse
+    effort = " nslimit=2" if _cost(flow) > _LARGE else ""
     lines = [
         "digraph {",
         f"graph [rankdir={_RANKDIR[sheet.direction]} nodesep={_inches(_NODESEP)} ranksep={_inches(_RANKSEP)}"
-        f" margin=0 pad=0{_effort(sheet)}"
+        f" margin=0 pad=0{effort}"
         # Graphviz turns these pictures upside down with their labels
         f" labelloc={'b' if sheet.direction == 'bottomup' else 't'}]",
         'node [shape=box fixedsize=true label=""]',
@@ -51,7 +55,7 @@ def placing_source(sheet: Sheet, sizes: Sizes, headings: Sizes) -> str:
         lines.append(f"n{number} [width={_inches(width)} height={_inches(height)}]")
     frames = {frame.key: number for number, frame in enumerate(frames_of(sheet.root))}
     lines += _clusters(sheet.root, numbers, frames, headings)
-    for number, (edge, main) in enumerate(zip(sheet.edges, _main_line(sheet), strict=True)):
+    for number, (edge, main) in enumerate(zip(sheet.edges, _main_line(sheet, flow), strict=True)):
         tail, head = numbers[edge.tail], numbers[edge.head]
         if edge.kind == "back":  # the other way round, for ranks go from head to tail
             tail, head = head, tail
@@ -65,70 +69,62 @@ def cost_of(sheet: Sheet) -> int:
 
     It orders a rank of 1,000 boxes for half a minute, and one of 100 in no time.
     """
-    leaving, entering = _neighbours(sheet)
-    depths = _depths(leaving, entering)
-    passed = (depths[edge.head] - depths[edge.tail] - 1 for edges in leaving.values() for edge in edges)
-    widest = max(Counter(depths.values()).values(), default=0)
-    return len(sheet.boxes) + sum(count for count in passed if count > 0) + widest**2 // 30
+    return _cost(_Flow(sheet))
 
 
-def _effort(sheet: Sheet) -> str:
-    # a smaller limit, or one for ranks, makes it slower and pictures worse
-    return " nslimit=2" if cost_of(sheet) > _LARGE else ""
+def _cost(flow: _Flow) -> int:
+    passed = (flow.span(edge) - 1 for edges in flow.leaving.values() for edge in edges)
+    widest = max(Counter(flow.depths.values()).values(), default=0)
+    return len(flow.leaving) + sum(count for count in passed if count > 0) + widest**2 // 30
 
 
 def _inches(points: float) -> str:
     return f"{points / 72:.4f}"
 
 
-def _main_line(sheet: Sheet) -> list[bool]:
+def _main_line(sheet: Sheet, flow: _Flow) -> list[bool]:
     """By edge: whether all others at its two boxes are ways around it, such as skip connections, or none."""
-    leaving, entering = _neighbours(sheet)
-    depths = _depths(leaving, entering)
 
     def is_around(edge: Edge) -> bool:
-        return depths[edge.head] - depths[edge.tail] > 1 and len(leaving[edge.tail]) > 1
+        return flow.span(edge) > 1 and len(flow.leaving[edge.tail]) > 1
 
     return [
         edge.kind != "back"
-        and sum(not is_around(other) for other in leaving[edge.tail]) == 1
-        and sum(not is_around(other) for other in entering[edge.head]) == 1
+        and sum(not is_around(other) for other in flow.leaving[edge.tail]) == 1
+        and sum(not is_around(other) for other in flow.entering[edge.head]) == 1
         and not is_around(edge)
         for edge in sheet.edges
     ]
 
 
-def _neighbours(sheet: Sheet) -> tuple[dict[str, list[Edge]], dict[str, list[Edge]]]:
-    """Edges that leave and that enter each box, but for back edges."""
-    leaving: dict[str, list[Edge]] = {key: [] for key in sheet.boxes}
-    entering: dict[str, list[Edge]] = {key: [] for key in sheet.boxes}
-    for edge in sheet.edges:
-        if edge.kind != "back":
-            leaving[edge.tail].append(edge)
-            entering[edge.head].append(edge)
-    return leaving, entering
+class _Flow:
+    """The edges that leave and that enter each box, but for back edges, and how deep in them it is."""
 
+    def __init__(self, sheet: Sheet) -> None:
+        self.leaving: dict[str, list[Edge]] = {key: [] for key in sheet.boxes}
+        self.entering: dict[str, list[Edge]] = {key: [] for key in sheet.boxes}
+        for edge in sheet.edges:
+            if edge.kind != "back":
+                self.leaving[edge.tail].append(edge)
+                self.entering[edge.head].append(edge)
+        #: Edges on the longest way to each box; what hangs on nothing, such as parameters, is near what reads it.
+        self.depths, order = depths_of(
+            {key: [edge.head for edge in edges] for key, edges in self.leaving.items()}
+        )
+        self._bring_near(order)
 
-def _depths(leaving: dict[str, list[Edge]], entering: dict[str, list[Edge]]) -> dict[str, int]:
-    """Edges on the longest way to each box; what hangs on nothing, such as parameters, is near what reads it.
+    def _bring_near(self, order: list[str]) -> None:
+        loose: dict[str, bool] = {}
+        for key in order:
+            tails = [edge.tail for edge in self.entering[key]]
+            loose[key] = all(loose[tail] and len(self.leaving[tail]) == 1 for tail in tails)
+        for key in reversed(order):
+            if loose[key] and self.leaving[key]:
+                self.depths[key] = min(self.depths[edge.head] for edge in self.leaving[key]) - 1
 
-    0 for boxes on a cycle and after one.
-    """
-    depths = dict.fromkeys(leaving, 0)
-    waiting = {key: len(edges) for key, edges in entering.items()}
-    ready = [key for key, count in waiting.items() if not count]
-    loose: dict[str, bool] = {}
-    for key in ready:
-        loose[key] = all(loose[edge.tail] and len(leaving[edge.tail]) == 1 for edge in entering[key])
-        for edge in leaving[key]:
-            depths[edge.head] = max(depths[edge.head], depths[key] + 1)
-            waiting[edge.head] -= 1
-            if not waiting[edge.head]:
-                ready.append(edge.head)
-    for key in reversed(ready):
-        if loose[key] and leaving[key]:
-            depths[key] = min(depths[edge.head] for edge in leaving[key]) - 1
-    return depths
+    def span(self, edge: Edge) -> int:
+        """How much deeper its head is than its tail."""
+        return self.depths[edge.head] - self.depths[edge.tail]
 
 
 def _clusters(
