@@ -42,6 +42,18 @@ def test_added():
     assert sheet.subtitle == "+1 −0 ~0"
 
 
+def test_of_a_module_that_was_added_only_what_does_something_is_drawn():
+    added = nn.Sequential(nn.Tanh(), nn.Identity(), nn.Sigmoid())
+    old = With(lambda self, x: self.a(x), a=nn.Linear(4, 4))
+    new = With(lambda self, x: self.b(self.a(x)), a=nn.Linear(4, 4), b=added)
+    assert lines(sheet_of(old, new))[2:] == [
+        "[b Sequential !added]",
+        "  tanh !added | 1×4 0",
+        "  sigmoid !added | 1×4 2",
+        "output | 1×4",
+    ]
+
+
 def test_removed_is_the_mirror_of_added():
     sheet = sheet_of(net(nn.Linear(4, 4), nn.ReLU()), net(nn.Linear(4, 4)))
     assert "  relu !removed | 1×4 1" in lines(sheet)

@@ -7,11 +7,12 @@ from typing import Any
 
 from torchlens_core.diff.alignment import Alignment, Part, Row
 from torchlens_core.diff.graph_diff import aligned
-from torchlens_core.draw.of_outline import Grower, Scope, group_of, output_words, wires_to, words_of
+from torchlens_core.draw.of_outline import Grower, Scope, group_of, wires_to, words_of, words_of_output
 from torchlens_core.draw.pictures import Picture, options_of
 from torchlens_core.draw.sheet import ADDED, CHANGED, REMOVED, SAME
-from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, groups_of, leaves_of
+from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, groups_of, leaves_of, prune
 from torchlens_core.draw.words import Words, count_of, cut
+from torchlens_core.garbage import collector_spared
 from torchlens_core.history import ModelHistory
 from torchlens_core.snapshot import Snapshot, take_snapshot
 from torchlens_core.snapshot.naming import readable_name
@@ -33,10 +34,11 @@ def draw_diff(old: ModelHistory | Snapshot, new: ModelHistory | Snapshot, **opti
     >>> draw_diff(*histories, engines=["ranks"]).sheet.subtitle
     '+1 −0 ~0'
     """
-    outlines = [
-        one.outline if isinstance(one, Snapshot) else take_snapshot(one).outline for one in (old, new)
-    ]
-    return Picture(_Union(*outlines).tree(aligned(old, new)), options_of(options))
+    wanted = options_of(options)
+    with collector_spared():
+        sides = [one if isinstance(one, Snapshot) else take_snapshot(one) for one in (old, new)]
+        tree = _Union(*(side.outline for side in sides)).tree(aligned(*sides))
+        return Picture(tree, wanted)
 
 
 class _Union:
@@ -113,8 +115,8 @@ class _Union:
         """A module that only one side has, with all that is in it."""
         side = 1 if row.old is None else 0
         within = self._group(row, around)
-        scope = self._growers[side].body(call.body, within, scopes[side], row.part.reads)
-        scopes[side].inner[row.part.name] = scope
+        self._growers[side].call(row.part.name, call.body, within, scopes[side], row.part.reads)
+        prune(within)
         for group in groups_of(within):
             group.change = within.change
         for leaf in leaves_of(within):
@@ -146,7 +148,7 @@ class _Union:
         return leaf
 
     def _output(self, sides: Sequence[Output | None], group: Group) -> Leaf:
-        words = [output_words(one) for one in sides if one is not None]
+        words = [words_of_output(one) for one in sides if one is not None]
         leaf = Leaf(group, _of_both(words), self._next())
         if len(words) == 1:
             leaf.change = ADDED if sides[0] is None else REMOVED

@@ -10,13 +10,14 @@ from torchlens_core import structure
 from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, enclosed, groups_of, leaves_in, prune
 from torchlens_core.draw.walks import Walks
 from torchlens_core.draw.words import (
-    MAX_NAMES,
     Words,
     category_of,
     count,
     count_of,
     cut,
     details_of,
+    names_of,
+    output_words,
     shape_of,
 )
 from torchlens_core.entries import Layer, ModuleCall, Op
@@ -306,7 +307,7 @@ def _words(passes: Sequence[Node], recording: Recording) -> Words:
         return Words(INPUT, "input", "", shape, 0, name if name != "input" else "")
     if node.kind is OUTPUT:
         name = readable_name(written_name(structure.show("output", node.path)))
-        return Words(OUTPUT, "output", "", shape, 0, name.removeprefix("output").removeprefix("."))
+        return output_words(name, shape)
     if node.kind in (BUFFER, PARAMETER, CONSTANT):
         name = (node.address or "").rpartition(".")[2] or node.kind
         return Words(node.kind, name, "" if name == node.kind else node.kind, shape)
@@ -320,8 +321,7 @@ def _words(passes: Sequence[Node], recording: Recording) -> Words:
     details = _once([details_of(*one, sizes) for one in spelled])
     parameters = sum(value.spec.numel for value in held)
     addresses = (recording.nodes[value.node].address or "" for value in held)
-    names = cut(", ".join(address.rpartition(".")[2] for address in addresses), MAX_NAMES)
-    return Words(category_of(kind), kind, details, shape, parameters, names)
+    return Words(category_of(kind), kind, details, shape, parameters, names_of(addresses))
 
 
 def _returned(node: Node) -> list[str]:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from torchlens_core.draw.tree import Group, Leaf, Tree, Wire, prune
 from torchlens_core.draw.words import (
-    MAX_NAMES,
     Words,
     category_of,
     count,
     count_of,
-    cut,
     details_of,
+    names_of,
+    output_words,
     shape_of,
 )
 from torchlens_core.snapshot.naming import readable_name
@@ -20,6 +20,7 @@ from torchlens_core.snapshot.outline import (
     Body,
     Call,
     Carried,
+    Held,
     Item,
     Loop,
     Op,
@@ -44,7 +45,7 @@ def tree_of_outline(outline: Outline, *, buffers: bool = False) -> Tree:
     """The graph that a snapshot holds."""
     grower = Grower(buffers)
     root = Group(None, class_name=readable_name(outline.model), entry=outline)
-    scope = grower.body(outline.body, root, None, ())
+    scope = grower.body(outline.body, root)
     outputs = [grower.output(output, root) for output in outline.outputs]
     wires = list(scope.wires())
     for leaf, output in zip(outputs, outline.outputs, strict=True):
@@ -136,9 +137,15 @@ class Grower:
         self._buffers = buffers
         self._order = 0
 
-    def body(self, body: Body, group: Group, around: Scope | None, given: Sequence[Operand]) -> Scope:
-        """Everything in a body."""
-        scope = Scope(around, given, body.returns or default_returns(body.items))
+    def body(self, body: Body, group: Group) -> Scope:
+        """Everything in the body of the model."""
+        scope = Scope(None, (), _returns(body))
+        self._items(body.items, group, scope)
+        return scope
+
+    def call(self, name: str, body: Body, group: Group, around: Scope, given: Sequence[Operand]) -> Scope:
+        """Everything in the body of a module that is called in ``around``."""
+        scope = around.enter(name, given, _returns(body))
         self._items(body.items, group, scope)
         return scope
 
@@ -153,8 +160,7 @@ class Grower:
                 scope.add(item.name, self.op(item, group), item.operands)
             else:
                 inner = group_of(item, group)
-                scope.inner[item.name] = self.body(item.body, inner, scope, item.arguments)
-                inner.shape = scope.inner[item.name].shape()
+                inner.shape = self.call(item.name, item.body, inner, scope, item.arguments).shape()
 
     def op(self, op: Op, group: Group) -> Leaf:
         """The leaf of an op."""
@@ -166,14 +172,18 @@ class Grower:
         for held in op.held if self._buffers else ():
             if held.is_buffer and held.name not in scope.leaves:
                 self._order += 1
-                name = readable_name(held.name).lstrip("@^/")
+                name = _address(held)
                 words = Words("buffer", name.rpartition(".")[2], "buffer", shape_of([held.spec]))
                 scope.add(held.name, Leaf(group, words, self._order, name))
 
     def output(self, output: Output, group: Group) -> Leaf:
         """The leaf of an output."""
         self._order += 1
-        return Leaf(group, output_words(output), self._order)
+        return Leaf(group, words_of_output(output), self._order)
+
+
+def _returns(body: Body) -> Sequence[Operand]:
+    return body.returns or default_returns(body.items)
 
 
 def _has_several(leaf: Leaf) -> bool:
@@ -193,12 +203,6 @@ def group_of(call: Call, around: Group) -> Group:
     )
 
 
-def output_words(output: Output) -> Words:
-    """The texts of an output."""
-    name = readable_name(output.name).removeprefix("output").removeprefix(".")
-    return Words("output", "output", "", shape_of([output.spec]), 0, name)
-
-
 def words_of(op: Op) -> Words:
     """The texts of an op."""
     shape = shape_of(op.results or op.written)
@@ -209,7 +213,14 @@ def words_of(op: Op) -> Words:
     held = [one.spec for one in op.held if not one.is_buffer]
     details = details_of(kind, [(one.keyword, one.text) for one in op.arguments], held)
     category = "escape" if op.mark == "python" else category_of(kind)
-    names = ", ".join(
-        readable_name(one.name).rpartition(".")[2].lstrip("@^/") for one in op.held if not one.is_buffer
-    )
-    return Words(category, kind, details, shape, sum(map(elements, held)), cut(names, MAX_NAMES))
+    names = names_of(_address(one) for one in op.held if not one.is_buffer)
+    return Words(category, kind, details, shape, sum(map(elements, held)), names)
+
+
+def words_of_output(output: Output) -> Words:
+    """The texts of an output."""
+    return output_words(readable_name(output.name), shape_of([output.spec]))
+
+
+def _address(held: Held) -> str:
+    return readable_name(held.name).lstrip("@^/")

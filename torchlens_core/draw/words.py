@@ -27,6 +27,21 @@ class Words(NamedTuple):
     name: str = ""
 
 
+def output_words(name: str, shape: str) -> Words:
+    """The texts of an output by its name.
+
+    >>> output_words("output.logits", "1×10")
+    Words(category='output', title='output', details='', shape='1×10', parameters=0, name='logits')
+    """
+    place = name.removeprefix("output").removeprefix(".")
+    return Words("output", "output", "", shape, 0, place)
+
+
+def names_of(addresses: Iterable[str]) -> str:
+    """The parameters that an op reads, by the last parts of their addresses."""
+    return cut(", ".join(address.rpartition(".")[2] for address in addresses), MAX_NAMES)
+
+
 #: Families of functions by parts of their names; the first that fits.
 _FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("attention", ("attention", "attn", "multi_head")),
