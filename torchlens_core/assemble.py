@@ -43,6 +43,7 @@ def assemble(
         forward_parameters=forward_parameters(model),
         random_seed=random_seed,
         generator=generator,
+        settings=recorder.baseline.standing,
         seconds=time.perf_counter() - started,
         seconds_forward=seconds_forward,
         keeps_unsaved=keeps_unsaved,

@@ -15,6 +15,7 @@ from typing import Any
 from torchlens_core import internals, randomness
 from torchlens_core.composites import OPENED, OPENED_HIGHER_ORDER
 from torchlens_core.names import public_name, raw_name, words
+from torchlens_core.settings import Family, family_of
 from torchlens_core.writes import Args, Kwargs, WriteRule, write_rule
 
 
@@ -66,6 +67,8 @@ class FunctionInfo:
     is_opaque: bool = False
     #: For opened calls, what to run instead of an opened copy.
     body: Callable[..., Any] | None = field(default=None, compare=False)
+    #: The settings of the process by which it chooses its kernels.
+    settings: Family | None = field(default=None, compare=False)
     #: Whether a call becomes a node by itself.
     is_recorded: bool = field(init=False, default=True)
     #: Whether it returns new tensors or views, and does nothing else.
@@ -184,6 +187,7 @@ def describe(function: Any) -> FunctionInfo:
         draws=role is Role.OP and randomness.draws(name),
         is_foreach=name.startswith("foreach_"),
         is_checked=_is_unknown(function),
+        settings=family_of(name),
         body=OPENED_HIGHER_ORDER.get(name) if role is Role.OPEN else None,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from importlib.abc import MetaPathFinder
@@ -142,8 +142,50 @@ class DispatchMode(TorchDispatchMode):
 MODULE_HOLDERS = frozenset({"_modules", "_parameters", "_buffers"})
 
 
+#: Those in which it keeps its hooks, and what is said of each, by numbers that the process counts up.
+HOOK_HOLDERS = frozenset(name for name in vars(nn.Module()) if "_hooks" in name)
+
+
 #: Whether a call now would reach a function mode; not while one handles a call.
 is_function_mode_on: Callable[[], bool] = torch._C._is_torch_function_mode_enabled
+
+
+# -- settings --------------------------------------------------------------------------------------
+
+
+#: What it is called in messages, what reads it, what writes it.
+Flag = tuple[str, Callable[[], Any], Callable[[Any], None]]
+
+
+def _flags(table: Mapping[str, tuple[str, str]]) -> list[Flag]:
+    """Settings by their names in messages, from those of their functions; without what torch does not have."""
+    found = [
+        (words, getattr(torch._C, reader, None), getattr(torch._C, writer, None))
+        for words, (reader, writer) in table.items()
+    ]
+    return [(words, read, write) for words, read, write in found if read is not None and write is not None]
+
+
+#: What ``torch.backends.mkldnn`` and ``torch.backends.cudnn`` show: read ten times as fast here, and to be written
+#: although `torch.backends.disable_global_flags` was called. Without them, a replay leaves them as they are.
+KERNEL_FLAGS = _flags(
+    {
+        "oneDNN": ("_get_mkldnn_enabled", "_set_mkldnn_enabled"),
+        "deterministic kernels of oneDNN": ("_get_mkldnn_deterministic", "_set_mkldnn_deterministic"),
+        "cuDNN": ("_get_cudnn_enabled", "_set_cudnn_enabled"),
+        "the benchmarks of cuDNN": ("_get_cudnn_benchmark", "_set_cudnn_benchmark"),
+        "deterministic kernels of cuDNN": ("_get_cudnn_deterministic", "_set_cudnn_deterministic"),
+        "TF32 in cuDNN": ("_get_cudnn_allow_tf32", "_set_cudnn_allow_tf32"),
+    }
+)
+#: What `torch.nn.attention.sdpa_kernel` sets and no public function tells: which kernels of others are allowed,
+#: and which goes first. Without them, likewise.
+ATTENTION_FLAGS = _flags(
+    {
+        "attention by kernels of others": ("_get_overrideable_sdp_enabled", "_set_sdp_use_overrideable"),
+        "the order of attention's kernels": ("_get_sdp_priority_order", "_set_sdp_priority_order"),
+    }
+)
 
 
 # -- functorch -------------------------------------------------------------------------------------

@@ -35,12 +35,14 @@ from torchlens_core.origins import UNSEEN_WRITE, Origins
 from torchlens_core.places import NO_SITE, Layers, Place, Places, Site, SiteKey
 from torchlens_core.provenance import Provenance
 from torchlens_core.saving import Saver, SavingOptions
+from torchlens_core.settings import Baseline
 from torchlens_core.sites import Chain, chain_of, stack_of
 from torchlens_core.writes import Target
 
 _clock = time.perf_counter
 _is_grad_enabled = torch.is_grad_enabled
 _is_any_autocast_enabled = internals.is_any_autocast_enabled
+_get_default_dtype = torch.get_default_dtype
 #: What stands in for a function where there is none.
 _NO_FUNCTION = {
     kind: FunctionInfo(name=kind, role=Role.OP) for kind in (INPUT, PARAMETER, BUFFER, CONSTANT, OUTPUT)
@@ -66,6 +68,8 @@ class Ledger(Listener):
         self.layers = Layers()
         self.provenance = Provenance(self._adopt, self._adopt_write)
         self.origins = Origins(self, model)
+        self.baseline = Baseline()
+        self._default_dtype = self.baseline.default_dtype
         self.saver = Saver(options, self.nodes, is_recording())
         #: The modules that run now, outermost first.
         self.module_stack: list[nn.Module] = []
@@ -100,6 +104,8 @@ class Ledger(Listener):
         node.grad_enabled = _is_grad_enabled()
         if _is_any_autocast_enabled():
             node.autocast = autocast_state()
+        if info.settings or _get_default_dtype() is not self._default_dtype:
+            node.settings = self.baseline.changed(info.settings)
         self.nodes.append(node)
 
     def _new_site(self, key: SiteKey, info: FunctionInfo, frame: FrameType | None) -> Site:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torchlens_core.functions import FunctionInfo
     from torchlens_core.places import Site
     from torchlens_core.randomness import GeneratorState
+    from torchlens_core.settings import Standing
 
 #: The sorts of node. Sources have no parents; an output is one tensor of the model's result.
 INPUT, PARAMETER, BUFFER, CONSTANT = "input", "parameter", "buffer", "constant"
@@ -117,6 +118,8 @@ class Node:
     grad_enabled = True
     #: ``(device type, dtype)`` of each autocast region around it.
     autocast: tuple[tuple[str, Any], ...] = ()
+    #: Settings of the process that were another than at the start of the pass.
+    settings: Standing = ()
     #: Name of the autograd node of its first result.
     grad_fn: str | None = None
     #: Generators before it drew from them; empty if it drew from none.

@@ -43,6 +43,7 @@ _NO_KWARGS: dict[str, Any] = {}
 _clock = time.perf_counter
 _is_grad_enabled = torch.is_grad_enabled
 _is_any_autocast_enabled = internals.is_any_autocast_enabled
+_get_default_dtype = torch.get_default_dtype
 
 
 class Recorder(OpaqueCalls):
@@ -108,6 +109,8 @@ class Recorder(OpaqueCalls):
             node.grad_enabled = False
         if _is_any_autocast_enabled():
             node.autocast = autocast_state()
+        if info.settings or _get_default_dtype() is not self._default_dtype:
+            node.settings = self.baseline.changed(info.settings)
         if self._composite:
             node.composite = self._composite
         nodes.append(node)

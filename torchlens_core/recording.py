@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchlens_core.nodes import PARAMETER, Call, Node
 from torchlens_core.randomness import GeneratorState
+from torchlens_core.settings import Standing
 from torchlens_core.sites import Chain
 
 
@@ -43,6 +44,8 @@ class Recording:
     forward_parameters: Sequence[str]
     random_seed: int | None
     generator: GeneratorState | None
+    #: How the settings of the process stood at the start.
+    settings: Standing
     seconds: float
     seconds_forward: float
     #: Whether entries without saved activations are listed.

@@ -39,6 +39,7 @@ from torchlens_core.nodes import (
     fill,
     values_in,
 )
+from torchlens_core.settings import set_to
 from torchlens_core.specs import TensorSpec
 
 #: Functions whose results hold what was in memory before: they are taken from the record.
@@ -73,6 +74,7 @@ class Replay:
         self._given = given
         self._nodes = history.recording.nodes
         self._graph = history.graph
+        self._settings = history.recording.settings
         self._memory: dict[tuple[int, int], Any] = {}
         self._unread: set[int] = set()
         self._shared: dict[int, torch.UntypedStorage] = {}
@@ -85,12 +87,13 @@ class Replay:
 
         Raises `ReplayError` if an op cannot be run with what the graph gives it.
         """
-        for node in self._nodes:
-            if self._chosen is not None and node.index not in self._chosen:
-                continue
-            self._run_node(node, witness)
-            for key in self._last_use.get(node.index, ()):
-                self._memory.pop(key, None)
+        with set_to(self._settings):  # those that a node found otherwise are set around it
+            for node in self._nodes:
+                if self._chosen is not None and node.index not in self._chosen:
+                    continue
+                self._run_node(node, witness)
+                for key in self._last_use.get(node.index, ()):
+                    self._memory.pop(key, None)
 
     @property
     def is_whole(self) -> bool:
@@ -352,8 +355,10 @@ def _same_layout(kept: Any) -> Any:
 
 @contextmanager
 def _surroundings(node: Node) -> Iterator[None]:
-    """Grad mode and autocast as they were around the op: kernels may depend on them."""
+    """Grad mode, autocast and settings as they were around the op: kernels may depend on them."""
     with ExitStack() as stack:
+        if node.settings:
+            stack.enter_context(set_to(node.settings))
         stack.enter_context(torch.set_grad_enabled(node.grad_enabled))
         wanted = dict(node.autocast)
         for device, _ in autocast_state() if internals.is_any_autocast_enabled() else ():

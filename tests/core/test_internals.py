@@ -229,6 +229,90 @@ def test_any_autocast():
         assert internals.is_any_autocast_enabled()
 
 
+FLAGS = [*internals.KERNEL_FLAGS, *internals.ATTENTION_FLAGS]
+
+
+def test_all_flags_are_there():
+    assert (len(internals.KERNEL_FLAGS), len(internals.ATTENTION_FLAGS)) == (6, 2)
+
+
+def test_flags_that_went_are_left_out():
+    kept = ("_get_cudnn_enabled", "_set_cudnn_enabled")
+    gone = {"reader": ("_gone", kept[1]), "writer": (kept[0], "_gone"), "kept": kept}
+    assert [name for name, _, _ in internals._flags(gone)] == ["kept"]
+
+
+@pytest.mark.parametrize(("name", "read", "write"), FLAGS, ids=[name for name, _, _ in FLAGS])
+def test_flags_are_read_and_written(name, read, write):
+    before = read()
+    other = not before if isinstance(before, bool) else before[::-1]
+    try:
+        write(other)
+        assert read() == other
+    finally:
+        write(before)
+    assert read() == before
+
+
+@pytest.mark.parametrize(
+    ("number", "owner", "name"),
+    [
+        (0, "mkldnn", "enabled"),
+        (1, "mkldnn", "deterministic"),
+        (2, "cudnn", "enabled"),
+        (3, "cudnn", "benchmark"),
+        (4, "cudnn", "deterministic"),
+        (5, "cudnn", "allow_tf32"),
+    ],
+)
+def test_flags_are_what_torch_shows(number, owner, name):
+    _, read, write = internals.KERNEL_FLAGS[number]
+    before = read()
+    try:
+        for value in (True, False):
+            write(value)
+            assert getattr(getattr(torch.backends, owner), name) is value
+    finally:
+        write(before)
+
+
+def test_flags_are_written_where_global_flags_are_disabled(monkeypatch):
+    facts = torch.backends.flags_frozen.__globals__
+    monkeypatch.setitem(facts, "__allow_nonbracketed_mutation_flag", False)
+    with pytest.raises(RuntimeError, match="disable_global_flags"):
+        torch.backends.cudnn.enabled = False
+    _, read, write = internals.KERNEL_FLAGS[2]
+    write(read())
+
+
+def test_attention_flags_are_what_sdpa_kernel_sets():
+    first, *others = torch.nn.attention.SDPBackend.MATH, torch.nn.attention.SDPBackend.EFFICIENT_ATTENTION
+    (_, is_other, _), (_, order, _) = internals.ATTENTION_FLAGS
+    before = is_other(), order()
+    with torch.nn.attention.sdpa_kernel([first, *others], set_priority=True):
+        assert not is_other()
+        assert order()[:2] == [int(first), *map(int, others)]
+    assert (is_other(), order()) == before
+
+
+def test_holders_of_hooks():
+    """Each way to register a hook puts it into some of them, and into nothing else."""
+    module, before = nn.ReLU(), {}
+    for register in (
+        *(module.register_forward_hook, module.register_forward_pre_hook),
+        *(module.register_full_backward_hook, module.register_full_backward_pre_hook),
+        *(module.register_state_dict_post_hook, module.register_state_dict_pre_hook),
+        *(module.register_load_state_dict_pre_hook, module.register_load_state_dict_post_hook),
+    ):
+        before = {name: dict(held) for name, held in vars(module).items() if isinstance(held, dict)}
+        register(lambda *_: None)
+        after = {name: dict(held) for name, held in vars(module).items() if isinstance(held, dict)}
+        changed = {name for name in after if after[name] != before[name]}
+        assert changed
+        assert changed <= internals.HOOK_HOLDERS
+    assert not internals.HOOK_HOLDERS & internals.MODULE_HOLDERS
+
+
 def test_without_dispatch_modes_tensors_are_real():
     with FakeTensorMode():
         assert type(torch.zeros(1)) is not Tensor

@@ -15,7 +15,7 @@ from torchlens_core.functions import FACTS, Role
 
 #: Each module imports only from those above it.
 LADDER = """
-    errors garbage changes internals specs structure sites memory randomness composites names writes functions
+    errors garbage changes internals specs structure sites memory randomness composites names settings writes functions
     nodes places selection saving provenance origins intercept ledger opaque recorder recording snapshot.naming
     snapshot.outline snapshot.wording snapshot.spelling snapshot.draft snapshot.rolling snapshot.frames
     snapshot.build snapshot.text snapshot.reading snapshot.parse snapshot.snapshot snapshot.fingerprint snapshot
@@ -25,7 +25,7 @@ LADDER = """
     draw.painting.colors draw.painting.themes draw.painting.bezier draw.painting.shapes draw.painting.paint
     draw.painting.glyphs draw.painting.svg draw.painting.png draw.painting.pdf draw.painting.silhouette
     draw.painting draw.words draw.tree draw.walks draw.of_history draw.of_outline draw.backward draw.part
-    draw.overrides draw.values draw.folding draw.opening draw.composing draw.model_explorer draw.pictures
+    draw.overrides draw.values draw.folding draw.opening draw.composing draw.model_explorer draw.pictures draw.album
     draw.display draw history assemble inputs shadow kernels hooks threads witness trace compare state replay
     report perturbation trial sweep checks.places checks.repeat checks.transparency checks.replay
     checks.completeness checks.modules checks.edges checks.hidden checks.dependence checks validate diff.sequence
