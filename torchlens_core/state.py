@@ -7,11 +7,13 @@ generators.
 from __future__ import annotations
 
 import copy
+import functools
 import operator
 import random
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from torchlens_core.compare import difference, has_values
 from torchlens_core.errors import IncomparableError
 from torchlens_core.memory import has_memory
 from torchlens_core.randomness import GeneratorState
+from torchlens_core.settings import Baseline
 
 #: Objects that hold nothing that a pass may change, or that are none of our business.
 _LEFT_ALONE = (
@@ -56,6 +59,8 @@ class Snapshot:
         #: The same of arrays, and of attributes kept in slots.
         self._arrays: list[tuple[_Path, Any, Any]] = []
         self._slots: list[tuple[_Path, Any, str, Any]] = []
+        #: The dicts among the containers in which modules keep their hooks, by identity.
+        self._hook_holders: set[int] = set()
         #: Generators handed in or held, of torch.
         self.generators: list[Generator] = []
         self._visit(model, 0, (None, "model"))
@@ -98,14 +103,38 @@ class Snapshot:
                 item = getattr(thing, name, None)
                 if item is not child:
                     found |= {_shown((path, name)) + inner: leaf for inner, leaf in _plain_leaves(item)}
+            found |= self._changed_hooks()
             for path, container, content in self._containers:
-                if _is_unchanged(container, content):
+                if _is_unchanged(container, content) or id(container) in self._hook_holders:
                     continue
                 for key, item in _differing(container, content):
                     if str(key).startswith("_torchdynamo") or "_torchdynamo_orig_backend" in _shown(path):
                         continue  # the compiler keeps its own state where it likes
                     for inner, leaf in _plain_leaves(item):
                         found[_shown((path, key)) + inner] = leaf
+        return found
+
+    def _changed_hooks(self) -> dict[str, Any]:
+        """Hooks that came or went, by path.
+
+        The process numbers hooks as they come, and a pass that registers one makes a new function for it. Two
+        such passes have done the same if the hooks run the same code, and stand in the same places.
+        """
+        changed = [
+            (_shown(path), holder, content)
+            for path, holder, content in self._containers
+            if id(holder) in self._hook_holders and not _is_unchanged(holder, content)
+        ]
+        new = dict.fromkeys(key for _, holder, content in changed for key in holder if key not in content)
+        names = {key: f"new {n}" for n, key in enumerate(new, 1)}
+        found: dict[str, Any] = {}
+        for path, holder, content in changed:
+            found[f"{path}."] = ", ".join(str(names.get(key, key)) for key in holder)
+            found |= {
+                f"{path}.{names.get(key, key)}": _gist(hook)
+                for key, hook in holder.items()
+                if content.get(key, content) is not hook
+            }
         return found
 
     def _visit(self, thing: Any, depth: int, path: _Path) -> None:
@@ -174,7 +203,10 @@ class Snapshot:
         elif isinstance(held, dict):
             attributes = dict(held)
             self._containers.append((path, held, attributes))
+            is_module = isinstance(thing, nn.Module)
             for name, child in attributes.items():
+                if is_module and name in internals.HOOK_HOLDERS:
+                    self._hook_holders.add(id(child))
                 if type(child) in _PLAIN_TYPES:
                     continue
                 if type(child) in _BUILTIN and not child:  # most of what a module holds are empty dicts
@@ -231,6 +263,30 @@ def _differing(container: Any, content: Any) -> list[tuple[Any, Any]]:
     if isinstance(container, set):
         return [("", sorted(map(repr, container)))]
     return [("", list(container))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hook:
+    """What a hook is, the same for all that one line of a program has made."""
+
+    name: str
+    code: Any = field(repr=False)
+
+
+def _gist(hook: Any, depth: int = 0) -> Any:
+    """A hook without its identity: its name and code, and those of what it wraps or is bound to."""
+    if type(hook) in _PLAIN_TYPES - {types.FunctionType}:  # what is said of a hook
+        return hook
+    inner: Any
+    if isinstance(hook, types.MethodType):
+        inner = hook.__func__
+    elif isinstance(hook, functools.partial):
+        inner = hook.func
+    else:
+        inner = None if hasattr(hook, "__code__") else getattr(hook, "__wrapped__", None)
+    is_wrapper = inner is not None and depth < _MAX_DEPTH
+    code = _gist(inner, depth + 1) if is_wrapper else getattr(hook, "__code__", None)
+    return _Hook(getattr(hook, "__qualname__", None) or type(hook).__qualname__, code)
 
 
 def _plain_leaves(item: Any, depth: int = 0) -> list[tuple[str, Any]]:
@@ -309,10 +365,10 @@ class Surroundings:
             "grad mode": torch.is_grad_enabled(),
             "inference mode": torch.is_inference_mode_enabled(),
             "autocast": tuple(map(torch.is_autocast_enabled, ("cpu", "cuda"))),
-            "the default dtype": torch.get_default_dtype(),
             "the number of threads": torch.get_num_threads(),
             "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
             "autograd.Function.apply": vars(torch.autograd.Function).get("apply"),
+            **{setting.name: value for setting, value in Baseline().standing},
         }
 
     def differences(self, later: Surroundings) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import Counter, OrderedDict, defaultdict, deque
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from torchlens_core.settings import ATTENTION, DEFAULT_DTYPE, KERNELS, Setting, set_to
 from torchlens_core.state import Generators, Snapshot, Surroundings, copy_of_lazy, fresh_copy
 
 
@@ -351,6 +353,103 @@ def test_nothing_else_is(how):
     assert told(state).keys() == CHANGED[how].keys()
 
 
+def silent(*_: object) -> None:
+    """A hook that does nothing."""
+
+
+def other(*_: object) -> None:
+    """Another."""
+
+
+class Caller:
+    """A hook that is an object, and one that is a method of it."""
+
+    def __call__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def method(self, *_: object) -> None:
+        """Do nothing."""
+
+
+def wrapped() -> object:
+    """A function with a wrapper around it, as torch makes for some hooks."""
+    return functools.update_wrapper(Caller(), lambda *_: None)
+
+
+#: What is done to hooks, anew each time it is called.
+HOOKED = {
+    "function": lambda module: module.register_forward_hook(silent),
+    "another": lambda module: module.register_forward_hook(other),
+    "lambda": lambda module: module.register_forward_hook(lambda *_: None),
+    "other lambda": lambda module: module.register_forward_hook(lambda *args: None),
+    "method": lambda module: module.register_forward_hook(Caller().method),
+    "object": lambda module: module.register_forward_hook(Caller()),
+    "partial": lambda module: module.register_forward_hook(functools.partial(silent, 1)),
+    "partial of another": lambda module: module.register_forward_hook(functools.partial(other, 1)),
+    "wrapped": lambda module: module.register_forward_hook(wrapped()),
+    "first": lambda module: module.register_forward_hook(silent, prepend=True),
+    "with names": lambda module: module.register_forward_hook(silent, with_kwargs=True),
+    "always": lambda module: module.register_forward_hook(silent, always_call=True),
+    "before": lambda module: module.register_forward_pre_hook(silent),
+    "twice": lambda module: [module.register_forward_hook(silent) for _ in range(2)],
+    "removed": lambda module: module._forward_hooks.popitem(),
+    "exchanged": lambda module: [module._forward_hooks.popitem(), module.register_forward_hook(silent)],
+    "in place": lambda module: module._forward_hooks.update(dict.fromkeys(module._forward_hooks, other)),
+    "elsewhere": lambda module: module.inner.register_forward_hook(silent),
+}
+
+
+def hooked(how: str | None) -> tuple[dict, dict]:
+    """What has changed of a module with a hook when that is done to it; twice, from one state."""
+    module = nn.Module()
+    module.inner = nn.Module()
+    module.register_forward_hook(silent)
+    state, found = Snapshot(module), []
+    for _ in range(2):
+        if how is not None:
+            HOOKED[how](module)
+        found.append(state.changes())
+        state.restore({})
+        assert state.changes() == {}
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("how", HOOKED)
+def test_hooks_registered_by_two_passes_are_the_same(how):
+    """Their numbers are not, nor are the functions that a pass makes."""
+    first, second = hooked(how)
+    assert first == second != {}
+
+
+def test_hooks_are_told_apart():
+    found = [hooked(how)[0] for how in (None, *HOOKED)]
+    alike = [(n, m) for n, one in enumerate(found) for m, another in enumerate(found[:n]) if one == another]
+    assert alike == []
+
+
+@pytest.mark.parametrize("how", HOOKED)
+def test_hooks_left_beside_those_of_the_model(how):
+    """What a tracer would leave behind, even if it looks like the model's own."""
+    module = nn.Module()
+    module.inner = nn.Module()
+    state = Snapshot(module)
+    module.register_forward_hook(silent)
+    own = state.changes()
+    HOOKED[how](module)
+    left = state.changes()
+    # another in its place that is like it is no change
+    assert (left == own) == (how == "exchanged")
+
+
+def test_a_hook_in_words():
+    module = nn.Module()
+    state = Snapshot(module)
+    module.register_forward_hook(silent)
+    (order, words) = state.changes().items()
+    assert order == ("model._forward_hooks.", "new 1")
+    assert (words[0], repr(words[1])) == ("model._forward_hooks.new 1", "_Hook(name='silent')")
+
+
 def test_written_parameters_are_left_out():
     model = Holder()
     state = Snapshot(model)
@@ -435,14 +534,12 @@ def deterministic():
         torch._C._set_deterministic_algorithms(False)
 
 
-@contextmanager
-def default_dtype():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
+def changed(setting: Setting):
+    """Another value of one of the settings that kernels are chosen by."""
+    value = setting.read()
+    if isinstance(value, bool):
+        return set_to([(setting, not value)])
+    return set_to([(setting, torch.float64 if value is torch.float32 else value[::-1])])
 
 
 @contextmanager
@@ -462,10 +559,13 @@ SURROUNDINGS = {
     "grad mode": torch.no_grad,
     "inference mode": torch.inference_mode,
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "the default dtype": default_dtype,
     "the number of threads": more_threads,
     "deterministic algorithms": deterministic,
     "autograd.Function.apply": lambda: patch.object(torch.autograd.Function, "apply", print),
+    **{
+        setting.name: functools.partial(changed, setting)
+        for setting in (DEFAULT_DTYPE, *KERNELS.settings, *ATTENTION.settings)
+    },
 }
 
 

@@ -18,6 +18,7 @@ from torchlens_core.checks import replay
 from torchlens_core.functions import FACTS
 from torchlens_core.nodes import Node, Value, fill
 from torchlens_core.recording import Recording
+from torchlens_core.settings import ATTENTION
 
 Mutation = Callable[[Recording], None]
 
@@ -397,6 +398,64 @@ def test_transparency_says_what_was_expected(disturbed):
     assert finding.expected == "(unlogged) 1.0 at [0]"
     assert finding.got == "(logged) 2.0 at [0]; 2 of 2 elements differ, by 1 at most"
     assert finding.advice == "Report it with the model, as a defect of torchlens_core."
+
+
+class Hooking(nn.Module):
+    """Registers a hook in its first pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+        self.is_hooked = False
+
+    def forward(self, x):
+        if not self.is_hooked:
+            self.inner.register_forward_hook(lambda module, args, result: None)
+            self.is_hooked = True
+        return self.inner(x)
+
+
+def test_hook_registered_by_the_model():
+    model = Hooking()
+    report = tl.validate_model_activations(model, torch.rand(2, 3))
+    assert report, str(report)
+    assert not model.inner._forward_hooks
+    assert not model.is_hooked
+
+
+def exchange(model: nn.Module) -> None:
+    """Put another hook in the place of the last one."""
+    key = next(reversed(model.inner._forward_hooks))
+    model.inner._forward_hooks[key] = lambda module, args, result: result
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda model: model.inner.register_forward_hook(lambda module, args, result: None),
+        lambda model: model.inner.register_forward_pre_hook(lambda module, args: None),
+        lambda model: model.register_forward_hook(lambda module, args, result: None),
+        lambda model: model.inner._forward_hooks.clear(),
+        exchange,
+    ],
+    ids="beside before outside removed exchanged".split(),
+)
+def test_hook_left_behind_by_the_tracer(disturbed, leave):
+    """The model's own hook hides none of the tracer's."""
+    report = disturbed(Hooking(), torch.rand(2, 3), lambda model, result: nothing(leave(model)))
+    assert "Logged and unlogged, " in report.findings[0].what
+    assert "state" in report.findings[0].what, str(report)
+
+
+@pytest.mark.parametrize("setting", ATTENTION.settings, ids=lambda setting: setting.name)
+def test_setting_left_behind_by_the_tracer(disturbed, setting):
+    before = setting.read()
+    other = not before if isinstance(before, bool) else before[::-1]
+    try:
+        report = disturbed(nn.ReLU(), torch.rand(2), lambda model, result: setting.write(other))
+    finally:
+        setting.write(before)
+    assert report.findings[0].what == f"Logging leaves another state of {setting.name} behind"
 
 
 # -- models that depend on what no state tells -------------------------------------------------------

@@ -5,7 +5,9 @@ from __future__ import annotations
 import collections
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .case import Tricky, rand
 
@@ -373,6 +375,57 @@ class ModesToggled(nn.Module):
         return self.drop(self.norm(y))
 
 
+class HooksItself(nn.Module):
+    """A hook is registered in the first pass, and replaces nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+        self.handles: list = []
+
+    def forward(self, x):
+        if not self.handles:
+            self.handles.append(self.layer.register_forward_hook(lambda module, args, result: None))
+        return self.layer(x)
+
+
+class DefaultDtypeSet(nn.Module):
+    """Numbers without a dtype are doubles for a while."""
+
+    def forward(self, x):
+        torch.set_default_dtype(torch.float64)
+        try:
+            return x * (torch.arange(3) / 7) + torch.full((3,), 0.1)
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
+class AttentionKernelChosen(nn.Module):
+    """Attention runs by a kernel that is chosen for it alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(16, 16)
+
+    def forward(self, x):
+        heads = self.layer(x).view(2, 8, 2, 8).transpose(1, 2)
+        with sdpa_kernel(SDPBackend.MATH):
+            return F.scaled_dot_product_attention(heads, heads, heads)
+
+
+class KernelsOfLibrariesOff(nn.Module):
+    """A convolution without oneDNN and cuDNN, and one with them."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv1d(2, 2, 2)
+
+    def forward(self, x):
+        with torch.backends.cudnn.flags(enabled=False), torch.backends.mkldnn.flags(enabled=False):
+            y = self.layer(x)
+        return self.layer(y)
+
+
 _3 = (3,)
 _23 = (2, 3)
 
@@ -406,4 +459,9 @@ CASES: list[Tricky] = [
     Tricky(StateLoaded, rand(_23)),
     Tricky(CastsItself, rand(_23)),
     Tricky(ModesToggled, rand(_23)),
+    Tricky(HooksItself, rand(_23)),
+    Tricky(DefaultDtypeSet, rand(_3)),
+    Tricky(AttentionKernelChosen, rand((2, 8, 16))),
+    Tricky(AttentionKernelChosen, rand((2, 8, 16)), grad=False),
+    Tricky(KernelsOfLibrariesOff, rand((2, 2, 6))),
 ]
