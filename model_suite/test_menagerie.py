@@ -1,32 +1,50 @@
 """Every model of the catalogue, logged and validated: ``pytest model_suite --lens-tier=all``.
 
 Models of moderate size are run with values, and validated with all checks; larger ones on the meta device, where only
-the structure can be looked at. The structures of the smoke tier are kept in ``__lens__``.
+the structure can be looked at. For a gallery alone, all are traced there that can be: ``pytest model_suite
+--lens-gallery=out``. The structures of the smoke tier are kept in ``__lens__``.
 """
 
 import pytest
 import torch
 
 from model_suite import ModelCase, cases, smoke_cases, standard_cases
+from model_suite.conftest import TIME_LIMIT
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The cases of the tier that is asked for; those that cannot be built are skipped with their reason."""
-    tier = metafunc.config.getoption("--lens-tier", "smoke")
+    draws = bool(metafunc.config.getoption("--lens-gallery", None))
+    tier = metafunc.config.getoption("--lens-tier", None) or ("all" if draws else "smoke")
+    with_values = not draws or metafunc.config.getoption("--lens-values")
     chosen = {"smoke": smoke_cases, "standard": standard_cases, "all": cases}[tier]()
-    params = [pytest.param(case, marks=_marks(case), id=case.id) for case in chosen]
-    metafunc.parametrize("case", params)
+    params = [
+        pytest.param(case, device, marks=_marks(case, device), id=case.id)
+        for case in chosen
+        for device in [_device(case, with_values)]
+    ]
+    metafunc.parametrize(("case", "device"), params)
 
 
-def _marks(case: ModelCase) -> list[pytest.MarkDecorator]:
+def _device(case: ModelCase, with_values: bool) -> str:
+    goes_on_meta = case.record is not None and case.record.on_meta
+    return "cpu" if (case.has_values and with_values) or not goes_on_meta else "meta"
+
+
+def _marks(case: ModelCase, device: str) -> list[pytest.MarkDecorator]:
+    tags = sorted(case.tags - {"smoke", case.task})
+    facets = {"source": case.source, "family": case.family, "task": case.task, "tags": tags}
+    marks = [
+        pytest.mark.lens_gallery(title=case.id, **{name: value for name, value in facets.items() if value})
+    ]
     if case.limits:
-        return [pytest.mark.skip(reason=f"a limit of this model: {case.limits}")]
-    return [pytest.mark.lens_validate] if case.has_values else []
+        return [*marks, pytest.mark.skip(reason=f"a limit of this model: {case.limits}")]
+    return [*marks, pytest.mark.lens_validate] if device == "cpu" and case.has_values else marks
 
 
-def test_model(case: ModelCase, lens, lens_snapshot):  # type: ignore[no-untyped-def]
+@pytest.mark.timeout(TIME_LIMIT)
+def test_model(case: ModelCase, device: str, lens, lens_snapshot):  # type: ignore[no-untyped-def]
     """The model builds, runs, its history is true, and its structure is what it was."""
-    device = "cpu" if case.has_values else "meta"
     torch.manual_seed(0)
     model = case.build(device)
     args, kwargs = case.inputs(device)

@@ -89,7 +89,7 @@ def add(parser: pytest.Parser) -> None:
         "--lens-gallery",
         metavar="DIR",
         default=None,
-        help="draw every forward pass that a test logs into DIR, with an index.html",
+        help="draw every graph that a test logs into DIR, as pages that open from index.html",
     )
     parser.addini("lens_gallery", "the directory of --lens-gallery", default="")
     _add_snapshots(group, parser)
@@ -204,24 +204,8 @@ def check(config: pytest.Config) -> None:
     wrong = fault_in_checks(_value("checks", *checks)) if checks is not None else None
     if checks is not None and wrong:
         raise pytest.UsageError(f"{checks[1]} {wrong}")
-    directory = gallery_dir(config)
-    if directory is not None:
-        _check_directory(directory)
     kept = snapshot_dir(config)
     if kept is not None and kept.exists() and not kept.is_dir():
         raise pytest.UsageError(
             f"--lens-snapshot-dir={kept}: there is a file of that name. Name a directory."
         )
-
-
-def _check_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / ".lens-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise pytest.UsageError(
-            f"--lens-gallery={directory}: pictures cannot be written there ({error.strerror or error}). "
-            "Name a directory that can be made and written to."
-        ) from error

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_torchlens import gathering, hookspecs, markers, options, terminal, tracebacks
+from pytest_torchlens.gallery import marker
 from pytest_torchlens.gathering import GATHERED, Gathered, Gatherer
 from pytest_torchlens.items import ModelItem
 from pytest_torchlens.records import ATTRIBUTE, records_of, take_records
 
 if TYPE_CHECKING:
     from pytest_torchlens.fixtures import Lens
+    from pytest_torchlens.gallery.run import Drawn
     from pytest_torchlens.snapshots.fixture import LensSnapshot
 
 
@@ -32,12 +34,28 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for description in markers.DESCRIPTIONS:
+    for description in (*markers.DESCRIPTIONS, marker.DESCRIPTION):
         config.addinivalue_line("markers", description)
     if not _is_worker(config):
         options.check(config)
+        _open_gallery(config)
     gathered = config.stash[GATHERED] = Gathered()
     config.pluginmanager.register(Gatherer(gathered), "torchlens-gatherer")
+
+
+def _open_gallery(config: pytest.Config) -> None:
+    directory = options.gallery_dir(config)
+    if directory is None or not _runs_tests(config):
+        return
+    from pytest_torchlens.gallery.run import NAME, GalleryRun
+    from pytest_torchlens.gallery.store import GalleryError
+
+    try:
+        config.pluginmanager.register(GalleryRun(config, directory), NAME)
+    except GalleryError as error:
+        raise pytest.UsageError(
+            f"--lens-gallery={directory}: {error}. Name a directory that is empty, or holds a gallery."
+        ) from error
 
 
 def pytest_pycollect_makeitem(
@@ -62,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if _is_worker(config):  # xdist would drop the message; each wrong test says it in its setup instead
         return
     for item in items:
-        markers.settings_of(item)  # raises a usage error for what it does not know
+        markers.settings_of(item), marker.about(item)  # raise a usage error for what they do not know
 
 
 @pytest.fixture
@@ -123,12 +141,16 @@ def _observed(item: pytest.Item) -> AbstractContextManager[None]:
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    directory = options.gallery_dir(item.config)
     records = records_of(item)
-    if directory and records.passes:
-        from pytest_torchlens.gallery.draw import draw_records
+    if options.gallery_dir(item.config) is not None and (records.passes or records.changes):
+        from pytest_torchlens.gallery.draw import change_pages_of, pages_of
+        from pytest_torchlens.gallery.run import known_keys
 
-        draw_records(records, directory)
+        pages = pages_of(records, known_keys(item.config, item.nodeid))
+        item.stash[_PAGES] = {"pages": pages, "changes": change_pages_of(records)}
+
+
+_PAGES = pytest.StashKey[dict[str, Any]]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -144,7 +166,18 @@ def pytest_runtest_makereport(
         records_of(item).outcome = _outcome(report)
     if call.when == "teardown":
         setattr(report, ATTRIBUTE, take_records(item).as_data())
+    if options.gallery_dir(item.config) is not None:
+        _tell_gallery(item, report)
     return report
+
+
+def _tell_gallery(item: pytest.Item, report: pytest.TestReport) -> None:
+    from pytest_torchlens.gallery.run import ABOUT, PAGES
+
+    setattr(report, ABOUT, marker.about(item))
+    if report.when == "teardown" and _PAGES in item.stash:
+        setattr(report, PAGES, item.stash[_PAGES])
+        del item.stash[_PAGES]  # a test that is run again has others
 
 
 def _shows_all(config: pytest.Config) -> bool:
@@ -168,17 +201,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if _is_worker(config):
         gathering.send(config, gathered)
     elif _runs_tests(config):
-        _write_page(config, gathered)
         leftovers = _leftovers(session, exitstatus, gathered) if has_leftovers else terminal.Leftovers()
         config.stash[terminal.SUMMARY] = terminal.Summary(gathered.passes, gathered.snapshots, leftovers)
-
-
-def _write_page(config: pytest.Config, gathered: Gathered) -> None:
-    directory = options.gallery_dir(config)
-    if directory:
-        from pytest_torchlens.gallery.page import write_page
-
-        write_page(directory, gathered.passes)
 
 
 def _leftovers(session: pytest.Session, exitstatus: int, gathered: Gathered) -> terminal.Leftovers:
@@ -190,11 +214,20 @@ def _leftovers(session: pytest.Session, exitstatus: int, gathered: Gathered) -> 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if terminal.SUMMARY not in config.stash:
         return
-    lines = terminal.lines_of(config.stash[terminal.SUMMARY], options.gallery_dir(config))
+    lines = terminal.lines_of(config.stash[terminal.SUMMARY], _drawn(config))
     if lines:
         terminalreporter.write_sep("=", "torchlens")
         for line in lines:
             terminalreporter.write_line(line)
+
+
+def _drawn(config: pytest.Config) -> Drawn | None:
+    if options.gallery_dir(config) is None:
+        return None
+    from pytest_torchlens.gallery.run import NAME
+
+    run = config.pluginmanager.get_plugin(NAME)
+    return run.drawn if run is not None else None
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -27,16 +27,27 @@ class LoggedPass:
     report: ValidationReport | None
     #: None if no picture is wanted: activations are not kept longer than the test keeps them.
     history: ModelHistory | None
-    #: The picture's file name in the gallery, or the reason why there is none.
-    picture: str | None = None
-    trouble: str | None = None
     #: None if it is not compared with a file.
     snapshot: Snapshot | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedSnapshot:
+    """A graph that is no longer that of its file."""
+
+    name: str
+    file: str
+    #: What the terminal says of it.
+    text: str
+    #: The command that accepts it.
+    accept: str
+    old: Snapshot
+    new: Snapshot
+
+
 @dataclass(frozen=True)
 class PassData:
-    """The same as plain data, for the terminal and the gallery's page."""
+    """The same as plain data, for the terminal and the gallery."""
 
     test: str
     model: str
@@ -45,9 +56,6 @@ class PassData:
     outcome: str
     #: True, False, or None if it was not validated.
     valid: bool | None
-    #: The picture's file name in the gallery, or the reason why there is none.
-    picture: str | None
-    trouble: str | None
 
 
 #: What came of a check: nothing to fail for, another graph, no file, a file that cannot be used; or a file that
@@ -85,6 +93,8 @@ class Records:
     passes: list[LoggedPass] = field(default_factory=list)
     outcome: str = "unknown"
     snapshots: list[SnapshotData] = field(default_factory=list)
+    #: Those that were found changed, if there is a gallery to show them.
+    changes: list[ChangedSnapshot] = field(default_factory=list)
 
     def as_data(self) -> dict[str, Any]:
         """The fields of `RunData`, which can be sent between processes."""
@@ -99,8 +109,6 @@ class Records:
             parameters=one.parameters,
             outcome=self.outcome,
             valid=None if one.report is None else bool(one.report),
-            picture=one.picture,
-            trouble=one.trouble,
         )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_torchlens.records import PassData, SnapshotData
+
+if TYPE_CHECKING:
+    from pytest_torchlens.gallery.run import Drawn
 
 #: Longest list of files that is shown.
 _LONGEST = 10
@@ -41,33 +44,37 @@ class Summary:
 SUMMARY = pytest.StashKey[Summary]()
 
 
-def lines_of(summary: Summary, gallery: Path | None) -> list[str]:
+def lines_of(summary: Summary, gallery: Drawn | None) -> list[str]:
     """The lines of the terminal summary; none if nothing was logged.
 
-    >>> done = PassData("test_a.py::test", "Net", 3, 40, "passed", True, None, None)
+    >>> done = PassData("test_a.py::test", "Net", 3, 40, "passed", True)
     >>> lines_of(Summary([done], [SnapshotData("", "__lens__/test_a/test.lens", "same")]), None)
     ['1 forward pass of 1 test logged, 1 validated', '1 snapshot compared']
     """
     return [
-        *_pass_lines(summary.passes, gallery),
+        *_pass_lines(summary.passes),
+        *(_gallery_lines(gallery, bool(summary.passes)) if gallery is not None else ()),
         *_snapshot_lines(summary.snapshots),
         *_leftover_lines(summary.leftovers),
     ]
 
 
-def _pass_lines(passes: Sequence[PassData], gallery: Path | None) -> list[str]:
+def _pass_lines(passes: Sequence[PassData]) -> list[str]:
     if not passes:
-        return ["no forward pass was logged: nothing to draw"] if gallery else []
+        return []
     tests = len({one.test for one in passes})
     validated = sum(one.valid is True for one in passes)
     invalid = sum(one.valid is False for one in passes)
     line = f"{_count(len(passes), 'forward pass', 'forward passes')} of {_count(tests, 'test')} logged"
-    lines = [line + _parts({"validated": validated, "not valid": invalid})]
-    if gallery:
-        drawn = sum(one.picture is not None for one in passes)
-        lines.append(f"{_count(drawn, 'picture')} in {gallery / 'index.html'}")
-        lines += sorted(f"no picture of {one.test}: {one.trouble}" for one in passes if one.trouble)
-    return lines
+    return [line + _parts({"validated": validated, "not valid": invalid})]
+
+
+def _gallery_lines(gallery: Drawn, has_passes: bool) -> list[str]:
+    if not has_passes:
+        return ["no forward pass was logged: nothing to draw", *sorted(gallery.troubles)]
+    index = gallery.directory / "index.html"
+    kept = f", {gallery.kept} of them before" if gallery.kept else ""
+    return [f"{_count(gallery.drawn, 'graph')} drawn in {index}{kept}", *sorted(gallery.troubles)]
 
 
 def _snapshot_lines(snapshots: Sequence[SnapshotData]) -> list[str]:

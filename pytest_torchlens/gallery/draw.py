@@ -1,42 +1,172 @@
-"""One picture a logged pass."""
+"""The pages of a test: each graph that it logged, and each snapshot that it changed, as text files and plain data."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from pathlib import Path
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
 
-from pytest_torchlens.records import Records, short_name
+from pytest_torchlens.gallery.describe import add_statistics, describe
+from pytest_torchlens.records import ChangedSnapshot, LoggedPass, Records
 from torchlens_core import DrawingError, ModelHistory, draw
+from torchlens_core.diff import draw_diff
+from torchlens_core.draw.album import View, views_of
+from torchlens_core.draw.of_history import tree_of_history
+from torchlens_core.draw.pictures import Picture, options_of
+from torchlens_core.snapshot import structure_hash
 
-#: Longest file name made of a test's name.
-_LONGEST = 80
-
-
-def draw_records(records: Records, directory: Path) -> None:
-    """Write an SVG for each pass of a test; what could not be drawn is noted with its reason."""
-    for number, one in enumerate(records.passes):
-        if one.history is None:
-            continue
-        name = file_name(records.test, number)
-        try:
-            (directory / name).write_bytes(picture_of(one.history))
-            one.picture = name
-        except (DrawingError, OSError) as error:
-            one.trouble = str(error)
+#: Graphs of one test that get a page.
+MAX_GRAPHS = 20
+_OPTIONS = options_of({"theme": "auto"})
 
 
-def picture_of(history: ModelHistory) -> bytes:
-    """The graph as SVG: a node a layer, modules open as far as the picture stays readable."""
-    return draw.picture(history, theme="auto").svg().encode()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One graph that a test logged, ready for the gallery; plain data that can be sent between processes."""
+
+    #: The first pass of the test that has it, from 1, and how many have it.
+    number: int
+    passes: int
+    #: Stands for all that the page shows of the graph, and for how it is drawn.
+    key: str
+    #: Of the graph without names of modules; folded, also without shapes.
+    structure: str = ""
+    folded: str = ""
+    #: What `describe` found.
+    described: dict[str, Any] = field(default_factory=dict)
+    #: Of each picture all but the picture; None if the gallery has them already.
+    pictures: list[dict[str, Any]] | None = None
+    #: SVG of the pictures, and the silhouette.
+    svgs: list[str] = field(default_factory=list)
+    silhouette: str = ""
+    #: Why there is no picture.
+    trouble: str = ""
 
 
-def file_name(test: str, number: int) -> str:
-    """A name for the picture of a test's pass, safe on every file system and different for each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePage:
+    """One changed snapshot."""
 
-    >>> file_name("model_suite/test_menagerie.py::test_model[torchvision/alexnet]", 0)
-    'torchvision-alexnet-1aa49e.svg'
+    name: str
+    file: str
+    text: str
+    accept: str
+    #: ``both``, ``before`` and ``after``; fewer if one cannot be drawn.
+    svgs: dict[str, str]
+
+
+def pages_of(records: Records, known: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The pages of what a test logged, each graph once.
+
+    ``known`` are the keys of the pages that the gallery has of the test, by number; such a page is not drawn again.
+    Whatever goes wrong with one is said in it: a gallery is no reason for a run to end.
     """
-    digest = hashlib.sha256(f"{test} {number}".encode()).hexdigest()[:6]
-    stem = re.sub(r"[^A-Za-z0-9_.]+", "-", short_name(test))[:_LONGEST].strip("-.")
-    return f"{stem or 'pass'}-{digest}.svg"
+    passes: dict[str, list[int]] = {}
+    for number, one in enumerate(records.passes, 1):
+        if one.history is not None:
+            passes.setdefault(_structure(one), []).append(number)
+    pages = []
+    for structure, numbers in list(passes.items())[:MAX_GRAPHS]:
+        history = records.passes[numbers[0] - 1].history
+        assert history is not None
+        number, count = numbers[0], len(numbers)
+        try:
+            page = _page(history, number, count, structure, known.get(number, ""))
+        except Exception as error:
+            page = Page(number=number, passes=count, key="", structure=structure, trouble=_said(error))
+        pages.append(asdict(page))
+    return pages
+
+
+def _structure(one: LoggedPass) -> str:
+    assert one.history is not None
+    try:
+        return structure_hash(one.history)
+    except Exception as error:  # said again when the page is made
+        return _said(error)
+
+
+def _page(history: ModelHistory, number: int, passes: int, structure: str, known: str) -> Page:
+    tree = tree_of_history(history)
+    described = describe(history, tree)
+    key = hashlib.sha256(f"{version()}{json.dumps(described)}".encode()).hexdigest()[:20]
+    add_statistics(described, tree)
+    described["seconds"] = round(history.elapsed_time_forward_pass, 4)
+    page = Page(
+        number=number,
+        passes=passes,
+        key=key,
+        structure=structure,
+        folded=structure_hash(history, shapes=False, folded=True),
+        described=described,
+    )
+    if key == known:
+        return page
+    views = list(views_of(history, tree, _OPTIONS))
+    svgs = [view.picture.svg(prefix=f"p{n}-") for n, view in enumerate(views)]
+    pictures = [_about(one) for one in views]
+    return replace(page, pictures=pictures, svgs=svgs, silhouette=views[0].picture.silhouette())
+
+
+def _about(view: View) -> dict[str, Any]:
+    picture = view.picture
+    return {
+        "name": view.name,
+        "kind": "module" if view.module else "depth",
+        "module": view.module,
+        "depth": view.depth,
+        "rolled": view.rolled,
+        "boxes": len(picture.sheet.boxes),
+        "notes": list(picture.notes),
+        "engine": picture.layout.engine,
+    }
+
+
+def change_pages_of(records: Records) -> list[dict[str, Any]]:
+    """The pages of the snapshots that a test found changed."""
+    return [asdict(_change_page(one)) for one in records.changes]
+
+
+def _change_page(one: ChangedSnapshot) -> ChangePage:
+    makers: dict[str, Callable[[], Picture]] = {
+        "both": lambda: draw_diff(one.old, one.new, theme="auto"),
+        "before": lambda: draw.picture(one.old, theme="auto"),
+        "after": lambda: draw.picture(one.new, theme="auto"),
+    }
+    svgs = {}
+    for number, (name, make) in enumerate(makers.items()):
+        try:
+            svgs[name] = make().svg(prefix=f"p{number}-")
+        except (DrawingError, RecursionError, MemoryError):
+            continue  # the text says all there is to say
+    return ChangePage(name=one.name, file=one.file, text=one.text, accept=one.accept, svgs=svgs)
+
+
+@cache
+def version() -> str:
+    """Stands for how pages are drawn: a hash of the code that draws them."""
+    digest = hashlib.sha256()
+    for package in ("torchlens_core.draw", "pytest_torchlens.gallery"):
+        for content in _sources(files(package)):
+            digest.update(content)
+    return digest.hexdigest()[:12]
+
+
+def _sources(folder: Traversable) -> list[bytes]:
+    found: list[bytes] = []
+    for one in sorted(folder.iterdir(), key=lambda one: one.name):
+        if one.is_dir():
+            found += _sources(one)
+        elif one.name.endswith((".py", ".j2")):
+            found.append(one.read_bytes())
+    return found
+
+
+def _said(error: BaseException) -> str:
+    text = str(error).strip()
+    return text if isinstance(error, DrawingError) and text else f"{type(error).__name__}: {text}"[:2000]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_torchlens import options
-from pytest_torchlens.records import Records, Result, SnapshotData, records_of
+from pytest_torchlens.records import ChangedSnapshot, Records, Result, SnapshotData, records_of
 from pytest_torchlens.snapshots.files import FileError, place_of
 from pytest_torchlens.snapshots.store import Verdict, judge
 from torchlens_core.snapshot import Snapshot
@@ -33,6 +33,14 @@ def check_snapshot(
     records.snapshots.append(
         SnapshotData(check, place.shown(place.file), verdict.result, verdict.is_reordered)
     )
+    if verdict.changed is not None:
+        text, old = verdict.changed
+        accept = place.command if verdict.result == "changed" else ""
+        records.changes.append(
+            ChangedSnapshot(
+                name=check, file=place.shown(place.file), text=text, accept=accept, old=old, new=snapshot
+            )
+        )
     return verdict.text
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_torchlens import options
@@ -36,6 +36,8 @@ class Verdict:
     text: str | None = None
     #: Whether independent ops ran in another order, which did not fail.
     is_reordered: bool = False
+    #: What changed in words, and the graph that the file holds, or held.
+    changed: tuple[str, Snapshot] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +114,21 @@ def _compare(
         place.forget()
         return Verdict("same")
     if asked.update == "all":
-        return _write(place, new, "updated")
+        return replace(
+            _write(place, new, "updated"), changed=(_text(diff.lines(details=asked.details)), old)
+        )
     counted = diff if asked.strict else diff.without([ORDER])
     if not counted:
         place.forget()
         return Verdict("same", is_reordered=True)
     lines = counted.lines(details=asked.details)
+    changed = _text(lines), old
     before, now = old.notes.get(_RECORDED), new.notes.get(_RECORDED)
     if before and now and before != now:
         lines.append(f"recorded with {before}, running {now.removeprefix('torch ')}")
     lines.append(f"expected: {place.shown(place.file)}")
     left = [_left(place, new), *_drawn(place, old, new)]
-    return Verdict("changed", _text([*lines, *left, f"accept with: {place.command}"]))
+    return Verdict("changed", _text([*lines, *left, f"accept with: {place.command}"]), changed=changed)
 
 
 def _diff(old: Snapshot, new: Snapshot, ignore: Sequence[str]) -> GraphDiff:

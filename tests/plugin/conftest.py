@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_torchlens.gallery.draw import draw_records
-from pytest_torchlens.gallery.page import write_page
+from pytest_torchlens.gallery.draw import pages_of
+from pytest_torchlens.gallery.store import Store
 from pytest_torchlens.records import LoggedPass, Records
 from pytest_torchlens.snapshots import assertion, obsolete
 from torchlens_core import log_forward_pass, validate_model_activations
@@ -30,8 +30,10 @@ def _imported(tmp_path_factory, pytestconfig):
     one = LoggedPass("Net", 1, 1, report, log_forward_pass(model, torch.rand(2, 2)))
     assert assertion.explained(1, 2) is None
     assert obsolete.Leftovers()
-    draw_records(Records("test", [one]), tmp_path_factory.mktemp("out"))
-    write_page(tmp_path_factory.mktemp("page"), [])
+    assert pages_of(Records("test", [one]), {})[0]["svgs"]
+    store = Store(tmp_path_factory.mktemp("out"))
+    store.open()
+    store.write_index("", {"runs": [], "finished": True}, [])
 
 
 @pytest.fixture

@@ -1,200 +1,111 @@
-"""One picture a pass, and a page with a card for each."""
+"""What a run draws: a page a graph, cards with what came of it, and what is kept from run to run."""
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
-from xml.etree import ElementTree
+import shutil
 
 import pytest
+from galleries import cards_of, check_whole, index_of, page_of, pictures_of, statuses_of
 
-from pytest_torchlens.gallery.draw import file_name
-from pytest_torchlens.gallery.page import write_page
-from pytest_torchlens.records import PassData
+from pytest_torchlens.gallery.store import slug_of
 
-
-@dataclass
-class Card:
-    """What a card of the page shows."""
-
-    test: str
-    href: str | None
-    words: list[str] = field(default_factory=list)
-    bad: list[str] = field(default_factory=list)
-    image: str | None = None
+LOG = "def test_net(lens): lens(Doubled(), torch.ones(2))"
 
 
-class Cards(HTMLParser):
-    """Reads the cards of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.cards: list[Card] = []
-        self._is_bad = False
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self._is_bad = given.get("class") == "bad"
-        if given.get("class") == "card":
-            self.cards.append(Card(given["title"], given.get("href")))
-        elif tag == "img":
-            self.cards[-1].image = given["src"]
-
-    def handle_data(self, data):
-        if self.cards and data.strip():
-            self.cards[-1].words.append(data.strip())
-            if self._is_bad:
-                self.cards[-1].bad.append(data.strip())
+@pytest.fixture
+def out(pytester):
+    return pytester.path / "out"
 
 
-def cards_in(directory):
-    return Cards((directory / "index.html").read_text(encoding="utf-8")).cards
+def drawn(out, count, before=0):
+    line = f"{count} graph{'s' if count != 1 else ''} drawn in {out / 'index.html'}"
+    return f"{line}, {before} of them before" if before else line
 
 
-def pictures_in(directory):
-    return sorted(path.name for path in directory.glob("*.svg"))
+# -- pages -------------------------------------------------------------------------------------------
 
 
-def texts_of(picture):
-    """The words in an SVG; fails if it is not one."""
-    root = ElementTree.parse(picture).getroot()
-    assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    return [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+def test_a_page_of_a_pass(run, out, summary_of):
+    result = run(LOG, "--lens-gallery=out")
+    assert summary_of(result) == ["1 forward pass of 1 test logged", drawn(out, 1)]
+    check_whole(out)
+    card = cards_of(out)["test_net"]
+    assert (card["model"], card["ops"], card["parameters"], card["passes"]) == ("Doubled", 2, 0, 1)
+    assert card["facets"]["status"] == ["passed"]
+    page = page_of(out, card)
+    assert page["device"] == "cpu"
+    assert [layer["name"] for layer in page["layers"]] == ["input", "mul", "add", "output"]
+    assert 'data-op="mul_1_1"' in pictures_of(out, card)["overview"]
 
 
-def one(
-    test="test_it.py::test_net", model="Net", outcome="passed", valid=None, picture="net.svg", trouble=None
-):
-    return PassData(test, model, 3, 1_234_567, outcome, valid, picture, trouble)
-
-
-# -- the page ----------------------------------------------------------------------------------------
-
-
-def test_a_card(tmp_path):
-    write_page(tmp_path, [one(valid=True)])
-    words = ["test_net", "Net · 3 ops · 1,234,567 params", "passed, valid"]
-    assert cards_in(tmp_path) == [
-        Card("test_it.py::test_net", "net.svg", words, [], "net.svg"),
+def test_what_the_page_says_of_a_layer(run, out, line_of):
+    run(
+        "def test_net(lens): lens(nn.Sequential(Doubled(), nn.Linear(2, 3)), torch.ones(1, 2))",
+        "--lens-gallery=out",
+    )
+    page = page_of(out, cards_of(out)["test_net"])
+    layers = {layer["name"]: layer for layer in page["layers"]}
+    linear = layers["linear"]
+    assert (linear["module"], linear["shape"], linear["dtype"], linear["parameters"]) == (
+        "1",
+        "1×3",
+        "float32",
+        9,
+    )
+    assert linear["reads"] == [layers["add"]["label"]]
+    assert layers["add"]["read_by"] == [linear["label"]]
+    source = page["sources"][layers["mul"]["sources"][-1]]
+    assert source["place"] == f"nets.py:{line_of('return x * 2 + 1')}"
+    assert "x * 2" in source["code"]
+    assert layers["mul"]["statistics"] == {
+        "nan": 0,
+        "infinite": 0,
+        **dict.fromkeys(("min", "max", "mean"), 2.0),
+        "std": 0.0,
+        "zeros": 0.0,
+        "histogram": [2],
+    }
+    assert [(one["address"], one["class"], one["parameters"]) for one in page["modules"]] == [
+        ("0", "Doubled", 0),
+        ("1", "Linear", 9),
     ]
 
 
-def test_a_card_without_a_picture_says_why(tmp_path):
-    write_page(tmp_path, [one(picture=None, trouble="no engine")])
-    (card,) = cards_in(tmp_path)
-    assert (card.href, card.image, card.words[0]) == (None, None, "no engine")
-
-
-@pytest.mark.parametrize(
-    ("outcome", "valid", "line", "is_bad"),
-    [
-        ("passed", None, "passed", False),
-        ("passed", True, "passed, valid", False),
-        ("failed", False, "failed, not valid", True),
-        ("failed", True, "failed, valid", True),
-        ("xfailed", None, "xfailed", False),
-        ("xfailed", False, "xfailed, not valid", True),
-        ("skipped", None, "skipped", False),
-    ],
-)
-def test_the_verdict(tmp_path, outcome, valid, line, is_bad):
-    write_page(tmp_path, [one(outcome=outcome, valid=valid)])
-    (card,) = cards_in(tmp_path)
-    assert card.words[-1] == line
-    assert card.bad == ([line] if is_bad else [])
-
-
-def test_no_text_becomes_markup(tmp_path):
-    name = "<script>alert(\"1\" & '2')</script>"
-    write_page(tmp_path, [one(f"test_it.py::test_net[{name}]", model=name, picture=None, trouble=name)])
-    (card,) = cards_in(tmp_path)
-    assert card.words[:2] == [name, name]
-    assert card.words[2].startswith(name)
-    assert "<script" not in (tmp_path / "index.html").read_text(encoding="utf-8")
-
-
-def test_the_order_is_that_of_the_titles(tmp_path):
-    tests = ["b.py::test_z", "b.py::test_a", "a.py::test_z", "a.py::test_net[m]"]
-    write_page(tmp_path, [one(test) for test in tests])
-    assert [card.test for card in cards_in(tmp_path)] == [tests[3], tests[1], tests[2], tests[0]]
-
-
-# -- file names --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("test", "stem"),
-    [
-        ("test_it.py::test_net", "test_net"),
-        ("test_it.py::test_net[torchvision/alexnet]", "torchvision-alexnet"),
-        ("test_it.py::test_net[..]", "pass"),
-        ("test_it.py::test_net[/]", "pass"),
-        ("test_it.py::test_net[ü]", "pass"),
-        ("test_it.py::test_net[../../x]", "x"),
-        ("test_it.py::test_net[C:\\a|b?]", "C-a-b"),
-        (f"test_it.py::test_net[{'x' * 300}]", "x" * 80),
-    ],
-)
-def test_file_names_are_safe(test, stem):
-    name = file_name(test, 0)
-    assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
-    assert re.fullmatch(re.escape(stem) + r"-[0-9a-f]{6}\.svg", name)
-
-
-def test_file_names_differ_by_test_and_pass():
-    tests = ["a.py::test_net", "b.py::test_net", "a.py::test_net[/]", "a.py::test_net[..]"]
-    assert len({file_name(test, number) for test in tests for number in range(3)}) == 12
-
-
-def test_file_names_stay_from_run_to_run():
-    assert file_name("a.py::test_net", 1) == file_name("a.py::test_net", 1)
-
-
-# -- a run -------------------------------------------------------------------------------------------
-
-
-def test_a_picture_of_a_pass(run, pytester, summary_of):
-    result = run("def test_net(lens): lens(Doubled(), torch.ones(2))", "--lens-gallery=out")
-    out = pytester.path / "out"
-    assert summary_of(result) == ["1 forward pass of 1 test logged", f"1 picture in {out / 'index.html'}"]
-    (card,) = cards_in(out)
-    assert [card.image] == [card.href] == pictures_in(out)
-    assert card.words == ["test_net", "Doubled · 2 ops · 0 params", "passed"]
-    assert any("mul" in (text or "") for text in texts_of(out / card.image))
-
-
 def test_nothing_is_drawn_without_the_option(run, pytester):
-    run("def test_net(lens): lens(Doubled(), torch.ones(2))").assert_outcomes(passed=1)
+    run(LOG).assert_outcomes(passed=1)
     assert list(pytester.path.rglob("*.svg")) == []
 
 
-def test_passes_logged_directly_are_drawn_too(run, pytester):
+def test_passes_logged_directly_are_drawn_too(run, out):
     run("def test_net(): tl.log_forward_pass(Doubled(), torch.ones(2))", "--lens-gallery=out")
-    assert len(pictures_in(pytester.path / "out")) == 1
+    assert len(cards_of(out)) == 1
 
 
-def test_two_passes_of_a_test_are_two_pictures(run, pytester, summary_of):
+def test_each_graph_of_a_test_has_a_page(run, out, summary_of):
     result = run(
         """
         def test_net(lens):
-            model = Doubled()
-            lens(model, torch.ones(2))
-            lens(model, torch.ones(3))
+            for _ in range(3):
+                lens(Doubled(), torch.ones(2))
+            lens(nn.ReLU(), torch.ones(2))
         """,
         "--lens-gallery=out",
     )
-    out = pytester.path / "out"
-    assert summary_of(result)[0] == "2 forward passes of 1 test logged"
-    assert sorted(card.image for card in cards_in(out)) == pictures_in(out)
-    assert len(pictures_in(out)) == 2
+    assert summary_of(result) == ["4 forward passes of 1 test logged", drawn(out, 2)]
+    check_whole(out)
+    cards = cards_of(out)
+    assert {title: card["passes"] for title, card in cards.items()} == {
+        "test_net Doubled": 3,
+        "test_net ReLU": 1,
+    }
 
 
-IDS = ["a/b", "..", "", "<b>&\"'", "ü", "x::y", "z[0]", "l" * 90]
+IDS = ["a/b", "..", "", "<b>&\"'", "ü", "x::y", "z[0]", "l" * 90, "</script>"]
 
 
-def test_odd_names(run, pytester):
+def test_odd_names(run, out):
     result = run(
         f"""
         @pytest.mark.parametrize("name", {IDS!r})
@@ -204,16 +115,29 @@ def test_odd_names(run, pytester):
         "--lens-gallery=out",
     )
     result.assert_outcomes(passed=len(IDS))
-    out = pytester.path / "out"
-    cards = cards_in(out)
-    assert len(cards) == len(pictures_in(out)) == len(IDS)
-    assert sorted(card.image for card in cards) == pictures_in(out)
+    check_whole(out)
     # pytest itself writes other characters than those of ASCII as escapes
-    expected = {name.encode("unicode_escape").decode() or "test_net" for name in IDS}
-    assert {card.words[0] for card in cards} == expected
+    assert cards_of(out).keys() == {name.encode("unicode_escape").decode() or "test_net" for name in IDS}
 
 
-def test_outcomes(run, pytester):
+def test_nets_with_hostile_names(run, out):
+    result = run(
+        r"""
+        NAME = "<script>alert(1)</script>\u2028"
+
+        def test_net(lens):
+            model = nn.Sequential()
+            model.add_module(NAME + "\ud800", nn.ReLU())
+            lens(type(NAME, (nn.Sequential,), {})(model), torch.ones(2))
+        """,
+        "--lens-gallery=out",
+    )
+    result.assert_outcomes(passed=1)
+    check_whole(out)
+    assert all("<script>alert" not in path.read_text(encoding="utf-8") for path in out.rglob("*.html"))
+
+
+def test_outcomes(run, out):
     run(
         """
         @pytest.mark.lens_validate
@@ -226,9 +150,12 @@ def test_outcomes(run, pytester):
 
         def test_failed(lens):
             lens(Doubled(), torch.ones(2))
-            assert False
+            raise ValueError("so it is")
 
-        @pytest.mark.xfail
+        def test_failed_before(lens):
+            raise ValueError("too early")
+
+        @pytest.mark.xfail(reason="known")
         def test_xfailed(lens):
             lens(Doubled(), torch.ones(2))
             assert False
@@ -237,7 +164,7 @@ def test_outcomes(run, pytester):
         def test_xpassed(lens):
             lens(Doubled(), torch.ones(2))
 
-        @pytest.mark.skip
+        @pytest.mark.skip(reason="not today")
         def test_skipped(lens):
             lens(Doubled(), torch.ones(2))
 
@@ -252,36 +179,52 @@ def test_outcomes(run, pytester):
 
         def test_broken(broken):
             pass
+
+        def test_of_something_else():
+            assert False
         """,
         "--lens-gallery=out",
     )
-    out = pytester.path / "out"
-    assert {card.words[0]: card.words[-1] for card in cards_in(out)} == {
-        "test_valid": "passed, valid",
-        "test_not_valid": "failed, not valid",
-        "test_failed": "failed",
-        "test_xfailed": "xfailed",
-        "test_xpassed": "xpassed",
-        "test_skipped_late": "skipped",
-        "test_broken": "failed",
+    check_whole(out)
+    assert statuses_of(out) == {
+        "test_valid": ["passed", "validated"],
+        "test_not_valid": ["failed", "not valid"],
+        "test_failed": ["failed"],
+        "test_failed_before": ["failed"],
+        "test_xfailed": ["xfailed"],
+        "test_xpassed": ["xpassed"],
+        "test_skipped": ["skipped"],
+        "test_skipped_late": ["skipped"],
+        "test_broken": ["failed"],
     }
-    assert len(pictures_in(out)) == 7
-    assert {card.words[0] for card in cards_in(out) if card.bad} == {
-        "test_not_valid",
-        "test_failed",
-        "test_broken",
+    cards = cards_of(out)
+    assert {title for title, card in cards.items() if not card["href"]} == {
+        "test_failed_before",
+        "test_skipped",
     }
+    reasons = {title: card["reason"].splitlines()[0] for title, card in cards.items() if card["reason"]}
+    assert reasons.pop("test_not_valid").startswith("Validation of Numpy: 1 finding")
+    assert reasons == {
+        "test_failed": "ValueError: so it is",
+        "test_failed_before": "ValueError: too early",
+        "test_xfailed": "known",
+        "test_skipped": "not today",
+        "test_skipped_late": "seen enough",
+        "test_broken": "ValueError: broken",
+    }
+    bad = {title for title, card in cards.items() if card["is_bad"]}
+    assert bad == {"test_not_valid", "test_failed", "test_failed_before", "test_xpassed", "test_broken"}
 
 
-def test_what_cannot_be_drawn_does_not_fail_its_test(run, pytester, summary_of):
+def test_what_cannot_be_drawn_does_not_fail_its_test(run, out, summary_of):
     result = run(
         """
         @pytest.fixture(autouse=True)
         def no_engine(monkeypatch):
-            monkeypatch.setattr("pytest_torchlens.gallery.draw.picture_of", no_picture)
+            monkeypatch.setattr("pytest_torchlens.gallery.draw.views_of", no_views)
             yield
 
-        def no_picture(history):
+        def no_views(*args):
             raise tl.DrawingError("no engine")
 
         def test_net(lens):
@@ -290,31 +233,128 @@ def test_what_cannot_be_drawn_does_not_fail_its_test(run, pytester, summary_of):
         "--lens-gallery=out",
     )
     result.assert_outcomes(passed=1)
-    out = pytester.path / "out"
-    assert summary_of(result)[1:] == [
-        f"0 pictures in {out / 'index.html'}",
-        "no picture of test_it.py::test_net: no engine",
-    ]
-    assert cards_in(out)[0].words[0] == "no engine"
+    assert summary_of(result)[1:] == [drawn(out, 0), "no picture of test_it.py::test_net: no engine"]
+    (card,) = index_of(out)["cards"]
+    assert (card["href"], card["reason"]) == (None, "not drawn: no engine")
+    assert card["facets"]["status"] == ["passed", "not drawn"]
 
 
-def test_a_run_that_logs_nothing(run, pytester, summary_of):
+def test_a_run_that_logs_nothing(run, out, summary_of):
     result = run("def test_sum(): assert 1 + 1 == 2", "--lens-gallery=out")
     assert summary_of(result) == ["no forward pass was logged: nothing to draw"]
-    assert cards_in(pytester.path / "out") == []
+    check_whole(out)
+    assert cards_of(out) == {}
 
 
-def test_listing_tests_leaves_the_gallery_as_it_is(run, pytester, summary_of):
-    source = "def test_net(lens): lens(Doubled(), torch.ones(2))"
-    run(source, "--lens-gallery=out")
-    listed = run(source, "--lens-gallery=out", "--collect-only")
+# -- markers -----------------------------------------------------------------------------------------
+
+
+def test_titles_and_facets(run, out):
+    run(
+        """
+        pytestmark = pytest.mark.lens_gallery(family="nets", tags=["a"])
+
+        @pytest.mark.lens_gallery(title="A net", tags=["b", "a"])
+        def test_net(lens):
+            lens(Doubled(), torch.ones(2))
+
+        def test_other(lens):
+            lens(nn.GRUCell(2, 2), torch.ones(1, 2))
+        """,
+        "--lens-gallery=out",
+    )
+    cards = cards_of(out)
+    assert cards.keys() == {"A net", "test_other"}
+    facets = cards["A net"]["facets"]
+    assert (facets["family"], facets["tags"], facets["file"]) == (["nets"], ["a", "b"], ["test_it.py"])
+    assert index_of(out)["facets"] == ["tags"]  # the others are the same for both
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (
+            "'resnet'",
+            "was given 'resnet' without a name. It takes title= and facets such as family='resnet'.",
+        ),
+        ("family=3", "has family=3. Expected a text, or several."),
+        ("title=['a']", "has title=['a']. Expected a text."),
+        ("status='fine'", "has status=, a facet that every card has by itself. Choose another name."),
+    ],
+)
+def test_what_the_marker_does_not_take(run, arguments, what):
+    result = run(f"@pytest.mark.lens_gallery({arguments})\ndef test_net(lens): pass")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: test_it.py::test_net: the marker lens_gallery {what}".replace("[", "[[]")]
+    )
+
+
+# -- from run to run ---------------------------------------------------------------------------------
+
+
+def written(out):
+    """When each picture was written; links share that."""
+    return {path.relative_to(out): path.stat().st_mtime_ns for path in out.rglob("pictures/*.js")}
+
+
+TWO = """
+def test_net(lens): lens(Doubled(), torch.rand(2))
+def test_other(lens): lens(nn.Sequential(nn.Linear(2, 2), nn.{}()), torch.rand(2))
+"""
+
+
+def test_only_what_changed_is_drawn_again(run, out, summary_of):
+    run(TWO.format("ReLU"), "--lens-gallery=out")
+    before = written(out)
+    again = run(TWO.format("ReLU"), "--lens-gallery=out")
+    assert summary_of(again)[1] == drawn(out, 2, before=2)
+    assert written(out) == before
+    changed = run(TWO.format("GELU"), "--lens-gallery=out")
+    assert summary_of(changed)[1] == drawn(out, 2, before=1)
+    check_whole(out)
+    (moved,) = {path.parts[1] for path in before if written(out).get(path) != before[path]}
+    assert moved == slug_of("test_it.py::test_other")
+    assert "gelu" in pictures_of(out, cards_of(out)["test_other"])["overview"]
+
+
+def test_a_new_version_draws_everything_again(run, out, summary_of, monkeypatch):
+    run(LOG, "--lens-gallery=out")
+    monkeypatch.setattr("pytest_torchlens.gallery.draw.version", lambda: "another")
+    assert summary_of(run(LOG, "--lens-gallery=out"))[1] == drawn(out, 1)
+
+
+def test_what_was_not_run_stays(run, out):
+    run(TWO.format("ReLU"), "--lens-gallery=out")
+    run(TWO.format("ReLU"), "--lens-gallery=out", "-k", "test_net")
+    check_whole(out)
+    assert {title: card["is_earlier"] for title, card in cards_of(out).items()} == {
+        "test_net": False,
+        "test_other": True,
+    }
+
+
+def test_pictures_that_are_gone_are_drawn_again(run, out, summary_of):
+    run(LOG, "--lens-gallery=out")
+    shutil.rmtree(out / "models")
+    assert summary_of(run(LOG, "--lens-gallery=out"))[1] == drawn(out, 1)
+    check_whole(out)
+    (lost,) = out.rglob("silhouette.svg")
+    lost.unlink()
+    said = summary_of(run(LOG, "--lens-gallery=out"))[1:]
+    assert said[0] == drawn(out, 1)
+    check_whole(out)
+
+
+def test_listing_tests_leaves_the_gallery_as_it_is(run, out, summary_of):
+    run(LOG, "--lens-gallery=out")
+    before = (out / "cards.js").read_bytes()
+    listed = run(LOG, "--lens-gallery=out", "--collect-only")
     assert summary_of(listed) == []
-    assert len(cards_in(pytester.path / "out")) == 1
-    run(source, "--lens-gallery=out", "-k", "nothing")
-    assert cards_in(pytester.path / "out") == []
+    assert (out / "cards.js").read_bytes() == before
 
 
-def test_a_test_that_is_run_again_is_drawn_again(run, pytester, summary_of):
+def test_a_test_that_is_run_again_is_drawn_again(run, pytester, out, summary_of):
     pytester.makeconftest(
         """
         from _pytest.runner import runtestprotocol
@@ -327,7 +367,74 @@ def test_a_test_that_is_run_again_is_drawn_again(run, pytester, summary_of):
             return True
         """
     )
-    result = run("def test_net(lens): lens(Doubled(), torch.ones(2))", "--lens-gallery=out")
+    result = run(LOG, "--lens-gallery=out")
     result.assert_outcomes(passed=1)
     assert summary_of(result)[0] == "1 forward pass of 1 test logged"
-    assert len(cards_in(pytester.path / "out")) == 1
+    assert len(cards_of(out)) == 1
+
+
+def test_an_interrupted_run_says_so(run, out):
+    source = f"{LOG}\ndef test_stop(): pytest.exit('enough')"
+    run(source, "--lens-gallery=out")
+    check_whole(out)
+    assert not index_of(out)["finished"]
+    run(LOG, "--lens-gallery=out")
+    assert index_of(out)["finished"]
+
+
+# -- snapshots ---------------------------------------------------------------------------------------
+
+SNAPSHOT = """
+def test_net(lens, lens_snapshot):
+    lens_snapshot.check(lens(nn.Sequential(nn.Linear(2, 2), nn.{}()), torch.ones(2)))
+"""
+
+
+def test_changed_snapshots_have_a_page(run, out):
+    run(SNAPSHOT.format("ReLU"), "--lens-gallery=out", "--lens-update")
+    assert statuses_of(out) == {"test_net": ["passed", "written"]}
+    run(SNAPSHOT.format("ReLU"), "--lens-gallery=out")
+    assert statuses_of(out) == {"test_net": ["passed", "same"]}
+    run(SNAPSHOT.format("GELU"), "--lens-gallery=out")
+    check_whole(out)
+    card = cards_of(out)["test_net"]
+    assert card["facets"]["status"] == ["failed", "changed"]
+    (change,) = card["changes"]
+    path = out / change["href"]
+    data = json.loads(path.with_name("data.js").read_text(encoding="utf-8")[len("lens.change(") : -3])
+    assert data["file"] == "__lens__/test_it/test_net.lens"
+    assert "ReLU relu → GELU gelu" in data["text"]
+    assert data["accept"] == 'pytest --lens-update "test_it.py::test_net"'
+    assert [one["name"] for one in data["pictures"]] == ["both", "before", "after"]
+    assert "relu → gelu" in path.read_text(encoding="utf-8")
+    run(SNAPSHOT.format("ReLU"), "--lens-gallery=out")
+    assert cards_of(out)["test_net"]["changes"] == []
+    assert not path.exists()
+
+
+# -- names of folders --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("test", "stem"),
+    [
+        ("test_it.py::test_net", "test_net"),
+        ("test_it.py::test_net[torchvision/alexnet]", "torchvision-alexnet"),
+        ("test_it.py::test_net[..]", "test"),
+        ("test_it.py::test_net[/]", "test"),
+        ("test_it.py::test_net[ü]", "test"),
+        ("test_it.py::test_net[../../x]", "x"),
+        ("test_it.py::test_net[C:\\a|b?]", "C-a-b"),
+        (f"test_it.py::test_net[{'x' * 300}]", "x" * 80),
+    ],
+)
+def test_names_of_folders_are_safe(test, stem):
+    name = slug_of(test)
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
+    assert re.fullmatch(re.escape(stem) + r"-[0-9a-f]{6}", name)
+
+
+def test_names_of_folders_differ():
+    tests = ["a.py::test_net", "b.py::test_net", "a.py::test_net[/]", "a.py::test_net[..]"]
+    assert len(set(map(slug_of, tests))) == 4
+    assert slug_of(tests[0]) == slug_of(tests[0])

@@ -1,6 +1,7 @@
 """``--lens-gallery``, ``--lens-checks`` and the like, and their twins in the ini file."""
 
 import pytest
+from galleries import cards_of
 
 from pytest_torchlens.arguments import VALIDATION
 from pytest_torchlens.options import Snapshots, gallery_dir, snapshot_dir, snapshots, validation
@@ -43,7 +44,7 @@ def test_the_command_line_wins(pytester):
 def test_the_ini_value_draws(run, pytester):
     pytester.makeini("[pytest]\nlens_gallery = out")
     run(LOG).assert_outcomes(passed=1)
-    assert len(list((pytester.path / "out").glob("*.svg"))) == 1
+    assert cards_of(pytester.path / "out").keys() == {"test_relu"}
 
 
 def test_the_help_tells_of_both(pytester):
@@ -53,9 +54,22 @@ def test_the_help_tells_of_both(pytester):
         result.stdout.fnmatch_lines([f"*--lens-{name}=*", f"*lens_{name} (*"])
 
 
-@pytest.mark.parametrize("given", ["taken", "taken/deeper"])
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("taken", "there is a file of that name"),
+        ("taken/deeper", "it cannot be written (Not a directory)"),
+        ("/proc/out", "it cannot be written (No such file or directory)"),
+        ("others", "it holds index.html, models of something else, which would be lost"),
+        ("newer", "its format is 2, and this version writes 1"),
+    ],
+)
 @pytest.mark.parametrize("is_ini", [False, True])
-def test_a_directory_that_cannot_be_written_to(run, pytester, given, is_ini):
+def test_a_directory_that_cannot_be_a_gallery(run, pytester, given, why, is_ini):
+    (pytester.path / "others" / "models").mkdir(parents=True)
+    (pytester.path / "others" / "index.html").write_text("own")
+    (pytester.path / "newer").mkdir()
+    (pytester.path / "newer" / "lens-gallery.json").write_text('{"format": 2}')
     (pytester.path / "taken").write_text("a file")
     if is_ini:
         pytester.makeini(f"[pytest]\nlens_gallery = {given}")
@@ -63,18 +77,20 @@ def test_a_directory_that_cannot_be_written_to(run, pytester, given, is_ini):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            f"ERROR: --lens-gallery={pytester.path / given}: pictures cannot be written there (*). "
-            "Name a directory that can be made and written to."
+            f"ERROR: --lens-gallery={pytester.path / given}: {why}. "
+            "Name a directory that is empty, or holds a gallery."
         ]
     )
     result.stdout.no_fnmatch_line("*it was run*")
+    assert (pytester.path / "others" / "index.html").read_text() == "own"
 
 
 def test_a_directory_that_can_be_written_to_is_left_as_it_was(run, pytester):
     out = pytester.mkdir("out")
     (out / "own.txt").write_text("own")
     run(LOG, "--lens-gallery=out").assert_outcomes(passed=1)
-    assert sorted(path.suffix for path in out.iterdir()) == [".html", ".svg", ".txt"]
+    names = "assets cards.js index.html lens-gallery.json models own.txt report.json"
+    assert " ".join(sorted(path.name for path in out.iterdir())) == names
     assert (out / "own.txt").read_text() == "own"
 
 

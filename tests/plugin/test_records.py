@@ -28,7 +28,7 @@ WRONG = Finding(check="replay", what="wrong")
 
 @pytest.mark.parametrize(("given", "valid"), [(None, None), (report(), True), (report(WRONG), False)])
 def test_data_of_a_pass(given, valid):
-    records = Records("test_it.py::test", [LoggedPass("Net", 3, 40, given, None, "net.svg")], "passed")
+    records = Records("test_it.py::test", [LoggedPass("Net", 3, 40, given, None)], "passed")
     data = records.as_data()
     assert (data["outcome"], data["snapshots"]) == ("passed", ())
     assert data["passes"] == (
@@ -39,8 +39,6 @@ def test_data_of_a_pass(given, valid):
             "parameters": 40,
             "outcome": "passed",
             "valid": valid,
-            "picture": "net.svg",
-            "trouble": None,
         },
     )
 
@@ -51,7 +49,7 @@ def test_data_can_be_sent_between_processes():
     found = from_data(json.loads(json.dumps(records.as_data())))
     assert found == from_data(records.as_data())
     assert found.outcome == "failed"
-    assert found.passes == (PassData("test", "Net", 3, 40, "failed", False, None, None),)
+    assert found.passes == (PassData("test", "Net", 3, 40, "failed", False),)
     assert found.snapshots == tuple(checked)
 
 

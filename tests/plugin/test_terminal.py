@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from pytest_torchlens.gallery.run import Drawn
 from pytest_torchlens.records import PassData, SnapshotData
 from pytest_torchlens.terminal import Leftovers, Summary, lines_of
 
 OUT = Path("out")
 
 
-def one(test="test_it.py::test", valid=None, picture=None, trouble=None):
-    return PassData(test, "Net", 3, 40, "passed", valid, picture, trouble)
+def one(test="test_it.py::test", valid=None):
+    return PassData(test, "Net", 3, 40, "passed", valid)
 
 
 @pytest.mark.parametrize(
@@ -37,19 +38,23 @@ def test_nothing_logged_says_nothing():
 
 
 def test_nothing_logged_for_a_gallery():
-    assert lines_of(Summary(), OUT) == ["no forward pass was logged: nothing to draw"]
+    assert lines_of(Summary(), Drawn(OUT)) == ["no forward pass was logged: nothing to draw"]
 
 
-def test_where_the_gallery_is():
-    assert lines_of(Summary([one(picture="a.svg")]), OUT)[1:] == [f"1 picture in {OUT / 'index.html'}"]
-    both = [one(picture="a.svg"), one(picture="b.svg")]
-    assert lines_of(Summary(both), OUT)[1:] == [f"2 pictures in {OUT / 'index.html'}"]
+@pytest.mark.parametrize(
+    ("drawn", "line"),
+    [
+        (Drawn(OUT, 1), f"1 graph drawn in {OUT / 'index.html'}"),
+        (Drawn(OUT, 3, 2), f"3 graphs drawn in {OUT / 'index.html'}, 2 of them before"),
+    ],
+)
+def test_where_the_gallery_is(drawn, line):
+    assert lines_of(Summary([one()]), drawn)[1:] == [line]
 
 
 def test_what_could_not_be_drawn_in_a_fixed_order():
-    passes = [one("b", trouble="no engine"), one("c", picture="c.svg"), one("a", trouble="too large")]
-    assert lines_of(Summary(passes), OUT)[1:] == [
-        f"1 picture in {OUT / 'index.html'}",
+    drawn = Drawn(OUT, 1, troubles=["no picture of b: no engine", "no picture of a: too large"])
+    assert lines_of(Summary([one()]), drawn)[2:] == [
         "no picture of a: too large",
         "no picture of b: no engine",
     ]
