@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from xml.dom import minidom
 
 import pytest
@@ -13,7 +14,6 @@ from torch import nn
 import torchlens_core as tl
 from torchlens_core import draw
 from torchlens_core.draw import pictures
-from torchlens_core.draw.placing.layout import Layout
 from torchlens_core.snapshot import take_snapshot
 
 
@@ -75,40 +75,54 @@ def test_the_same_twice(history):
 
 
 @pytest.fixture
-def slow_engine(monkeypatch):
-    """An engine that is stopped where a picture has more than five boxes; how many each has is noted."""
-    place, asked = pictures.place, []
+def slow_above(monkeypatch):
+    """Makes engines stop where a picture has more boxes than this; gives a list of how many each has."""
 
-    def slow(sheet, sizes, headings, *, engines, timeout):
-        asked.append(len(sheet.boxes))
-        layout = place(sheet, sizes, headings, engines=["ranks"])
-        if len(sheet.boxes) <= 5:
-            return layout
-        fields = {name: getattr(layout, name) for name in Layout.__dataclass_fields__}
-        return Layout(**{**fields, "said": ("dot: no layout within 20 s",)})
+    def slow_above(boxes):
+        place, asked = pictures.place, []
 
-    monkeypatch.setattr(pictures, "place", slow)
-    return asked
+        def slow(sheet, sizes, headings, *, engines, timeout):
+            asked.append(len(sheet.boxes))
+            layout = place(sheet, sizes, headings, engines=["ranks"])
+            if len(sheet.boxes) <= boxes:
+                return layout
+            return replace(layout, said=("dot: no layout within 20 s",), is_late=True)
+
+        monkeypatch.setattr(pictures, "place", slow)
+        return asked
+
+    return slow_above
 
 
 def wide(count: int) -> nn.Module:
     return nn.Sequential(*(nn.Sequential(*(nn.Linear(2 + n, 3 + n), nn.ReLU())) for n in range(count)))
 
 
-def test_fewer_modules_are_open_if_the_engine_is_too_slow(slow_engine):
+def test_fewer_modules_are_open_if_the_engine_is_too_slow(slow_above):
+    asked = slow_above(5)
     history = tl.log_forward_pass(nn.Sequential(wide(3), nn.Linear(5, 1)), torch.rand(1, 2))
     picture = draw.picture(history, budget=40)
     assert len(picture.sheet.boxes) <= 6
-    assert slow_engine == sorted(slow_engine, reverse=True)
-    assert len(slow_engine) > 1
+    assert asked == sorted(asked, reverse=True)
+    assert len(asked) > 1
     assert picture.notes == ("1 module closed to keep to 5 boxes", "dot: no layout within 20 s")
 
 
-def test_a_depth_that_was_asked_for_stays(slow_engine):
+def test_no_more_is_closed_than_the_engine_needs(slow_above):
+    asked = slow_above(24)
+    blocks = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(13)))
+    history = tl.log_forward_pass(nn.Sequential(blocks, nn.Tanh()), torch.rand(1, 4))
+    picture = draw.picture(history, fold=False)
+    assert picture.notes == ("13 modules closed to keep to 17 boxes", "dot: no layout within 20 s")
+    assert asked == [29, 29, 16]
+
+
+def test_a_depth_that_was_asked_for_stays(slow_above):
+    asked = slow_above(5)
     history = tl.log_forward_pass(wide(3), torch.rand(1, 2))
     picture = draw.picture(history, depth=5)
     assert picture.notes == ("dot: no layout within 20 s",)
-    assert slow_engine == [8]
+    assert asked == [8]
 
 
 # -- errors ------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ class Picture:
         layout = _placed(sheet, options)
         while (
             options.depth is None
-            and _is_late(layout)
+            and layout.is_late
             and budget > BUDGET // 8
             and list(frames_of(sheet.root))
         ):
@@ -295,11 +295,6 @@ def _placed(sheet: Sheet, options: Options) -> Layout:
     sheet = replace(sheet, edges=tuple(turned))
     engines = (options.engines,) if isinstance(options.engines, str) else options.engines
     return place(sheet, sizes, headings, engines=engines, timeout=options.timeout)
-
-
-def _is_late(layout: Layout) -> bool:
-    """Whether an engine was stopped."""
-    return any("within" in words for words in layout.said)
 
 
 def _are_texts(given: Any) -> bool:

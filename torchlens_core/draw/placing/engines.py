@@ -63,6 +63,7 @@ def place(
     """
     wanted = ENGINES if engines is None else tuple(engines)
     said: list[str] = []
+    is_late = False
     if engines is None and (cost := cost_of(sheet)) > MOST:
         wanted = ("ranks",)
         said.append(
@@ -72,12 +73,13 @@ def place(
         raise ArgumentError(f"No layout engine is called {listing(unknown)}; there are {listing(ENGINES)}.")
     for engine in wanted:
         if engine == "ranks":
-            return replace(place_by_ranks(sheet, sizes, headings), said=tuple(said))
+            return replace(place_by_ranks(sheet, sizes, headings), said=tuple(said), is_late=is_late)
         try:
             answer = _answer(engine, placing_source(sheet, sizes, headings).encode(), "json0", timeout)
-            return replace(layout_from(sheet, answer, engine), said=tuple(said))
+            return replace(layout_from(sheet, answer, engine), said=tuple(said), is_late=is_late)
         except DrawingError as error:
             said.append(str(error))
+            is_late |= isinstance(error, _LateError)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             said.append(f"{engine}: its answer cannot be read ({type(error).__name__}: {error})")
     raise DrawingError(
@@ -105,7 +107,7 @@ def _run_dot(source: bytes, form: str, timeout: float) -> bytes:
             [program, f"-T{form}"], input=source, capture_output=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired:
-        raise DrawingError(f"dot: no layout within {timeout:g} s") from None
+        raise _LateError("dot", timeout) from None
     except OSError as error:
         raise DrawingError(f"dot: {error}") from None
     if done.returncode != 0 or not done.stdout:
@@ -117,6 +119,13 @@ def _last_line(words: bytes) -> str:
     """What was said last, but for complaints about fonts, which have no part in this."""
     lines = words.decode(errors="replace").strip().splitlines()
     return next((line for line in reversed(lines) if not line.startswith("Fontconfig")), "")
+
+
+class _LateError(DrawingError):
+    """An engine was stopped."""
+
+    def __init__(self, engine: str, timeout: float) -> None:
+        super().__init__(f"{engine}: no layout within {timeout:g} s")
 
 
 class _EndedError(DrawingError):
@@ -202,7 +211,7 @@ class _Worker:
         self._errors.seek(0)
         words = "" if late else _last_line(self._errors.read())
         if late:
-            raise DrawingError(f"pygraphviz: no layout within {timeout:g} s")
+            raise _LateError("pygraphviz", timeout)
         raise _EndedError(f"pygraphviz: {words or f'ended with status {status}'}")
 
     def _started(self) -> subprocess.Popen[bytes]:

@@ -43,3 +43,5 @@ class Layout:
     edges: tuple[Curve, ...]
     #: What engines that were tried before said: ``pygraphviz: no layout within 20 s``.
     said: tuple[str, ...] = ()
+    #: Whether one of them was stopped, for it took too long.
+    is_late: bool = False
