@@ -25,3 +25,10 @@ class With(nn.Module):
 
     def forward(self, *args, **kwargs):
         return self.function(self, *args, **kwargs)
+
+
+class Function(With):
+    """The same of one argument, which is called ``x``."""
+
+    def forward(self, x):
+        return self.function(self, x)

@@ -3,25 +3,13 @@
 import pytest
 import torch
 from graph_mutation.alignments import faults
+from models import Function
 from torch import nn
 
 import torchlens_core as tl
 from torchlens_core.diff import Row, aligned, diff_graphs
 from torchlens_core.snapshot import take_snapshot
 from torchlens_core.snapshot.outline import Call, Loop
-
-
-class Function(nn.Module):
-    """A function as a model, with modules."""
-
-    def __init__(self, function, **modules):
-        super().__init__()
-        self.function = function
-        for name, module in modules.items():
-            self.add_module(name, module)
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 def snapshots(*models):

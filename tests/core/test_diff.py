@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 from graph_mutation.alignments import faults
+from models import Function
 from torch import nn
 
 import torchlens_core as tl
@@ -99,19 +100,6 @@ def test_histories_are_equal_if_their_structures_are(widths):
 
 
 # -- wording -----------------------------------------------------------------------------------------
-
-
-class Function(nn.Module):
-    """A function as a model, with modules."""
-
-    def __init__(self, function, **modules):
-        super().__init__()
-        self.function = function
-        for name, module in modules.items():
-            self.add_module(name, module)
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 def changes(old, new):
