@@ -2,20 +2,25 @@
 
 Each model is built and traced in a process of its own, which is stopped when it takes too long or too much memory:
 on the meta device where that goes, else with values. Models that fail are recorded with the reason. Without
-``--all``, only those that have no record yet are measured.
+``--all`` or ``--failed``, only those that have no record yet are measured. Records of what the library no longer
+lists go.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
+import sys
+import sysconfig
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +33,12 @@ from torchlens_core.snapshot import structure_hash
 
 #: Seconds and bytes that one case may take.
 TIME_LIMIT, MEMORY_LIMIT = 120.0, 12 * 2**30
+#: Characters that are kept of a reason.
+REASON = 300
+#: What paths in a reason begin with, the longest first.
+_FOLDERS = sorted(
+    {sysconfig.get_path("purelib"), sys.prefix, os.getcwd(), str(Path.home())}, key=len, reverse=True
+)
 
 
 def measure(case: ModelCase) -> Record:
@@ -63,9 +74,13 @@ def _traced(case: ModelCase, record: Record, device: str) -> Record:
 
 
 def _reason(error: BaseException) -> str:
-    """The last line of an error."""
-    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    return lines[0][:200]
+    """What an error says, in one line, without the paths of this machine and the names of its modules."""
+    said = " ".join("".join(traceback.format_exception_only(error)).split())
+    kind, colon, text = said.partition(":")
+    said = f"{kind.rpartition('.')[2]}{colon}{text}"
+    for folder in _FOLDERS:
+        said = said.replace(f"{folder}/", "")
+    return said if len(said) <= REASON else f"{said[: REASON - 1]}…"
 
 
 def _work(cases: Sequence[ModelCase], ours: Connection) -> None:
@@ -133,17 +148,27 @@ def measured(cases: Sequence[ModelCase], workers: int) -> Iterator[Record]:
         running = [one for one in running if one.left]
 
 
+def _is_wanted(name: str, known: Mapping[str, Record], options: argparse.Namespace) -> bool:
+    record = known.get(name)
+    return record is None or options.all or (options.failed and not record.folded)
+
+
 def main() -> None:
     """Measure the cases of a source and write its file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source", choices=sources())
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--all", action="store_true", help="also those that have a record")
+    parser.add_argument("--failed", action="store_true", help="also those that failed")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    known = dict(records_of(options.source))
-    cases = [case for case in discovered(options.source) if options.only in case.name]
-    wanted = [case for case in cases if options.all or case.name not in known]
+    cases = discovered(options.source)
+    listed = {case.name for case in cases}
+    # what the library no longer lists has no record any more
+    known = {name: record for name, record in records_of(options.source).items() if name in listed}
+    wanted = [case for case in cases if options.only in case.name and _is_wanted(case.name, known, options)]
+    if len(known) < len(records_of(options.source)):
+        write_records(options.source, known.values())
     began = time.monotonic()
     for number, record in enumerate(measured(wanted, options.workers), 1):
         known[record.name] = record

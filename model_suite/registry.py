@@ -8,7 +8,16 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from model_suite.case import ModelCase
-from model_suite.sources import classics, timm_models, torchvision_models, transformers_models
+from model_suite.sources import (
+    classics,
+    geometric_models,
+    open_clip_models,
+    pytorchcv_models,
+    segmentation_models,
+    timm_models,
+    torchvision_models,
+    transformers_models,
+)
 
 #: By name, how the cases of a source are listed: without its library, and anew from what the library lists.
 _SOURCES: dict[str, tuple[Callable[[], Iterable[ModelCase]], Callable[[], Iterable[ModelCase]]]] = {
@@ -16,6 +25,10 @@ _SOURCES: dict[str, tuple[Callable[[], Iterable[ModelCase]], Callable[[], Iterab
     "classics": (classics.cases, classics.cases),
     "timm": (timm_models.cases, timm_models.discover),
     "transformers": (transformers_models.cases, transformers_models.discover),
+    "segmentation_models_pytorch": (segmentation_models.cases, segmentation_models.discover),
+    "pytorchcv": (pytorchcv_models.cases, pytorchcv_models.discover),
+    "torch_geometric": (geometric_models.cases, geometric_models.discover),
+    "open_clip": (open_clip_models.cases, open_clip_models.discover),
 }
 #: Entry points of other packages: functions that return cases.
 GROUP = "torchlens_models"

@@ -18,17 +18,25 @@ Maker = Callable[[str], tuple[Callable[[], nn.Module], Callable[[], Inputs]]]
 def listed(source: str, make: Maker) -> Iterator[ModelCase]:
     """The cases of a source that have a record."""
     for record in records_of(source).values():
-        builder, maker = make(record.name.partition("/")[2])
-        yield ModelCase(
-            name=record.name,
-            source=source,
-            family=record.family,
-            task=record.task,
-            builder=builder,
-            maker=maker,
-            tags=frozenset(record.tags),
-            limits=record.limits,
-        )
+        name = record.name.partition("/")[2]
+        yield case(source, name, make, record.family, record.task, *record.tags, limits=record.limits)
+
+
+def case(
+    source: str, name: str, make: Maker, family: str, task: str, *tags: str, limits: str = ""
+) -> ModelCase:
+    """A case by the name that the library knows."""
+    builder, maker = make(name)
+    return ModelCase(
+        name=f"{source}/{name}",
+        source=source,
+        family=family,
+        task=task,
+        builder=builder,
+        maker=maker,
+        tags=frozenset(tags),
+        limits=limits,
+    )
 
 
 def library(module: str, package: str) -> Any:

@@ -6,9 +6,7 @@ model itself makes features of them: it is built once more and asked. What a nam
 
 from __future__ import annotations
 
-import ast
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model_suite.case import Inputs
+from model_suite.sources.arguments import read
 from model_suite.sources.transformers_exceptions import ARGUMENTS
 from model_suite.sources.transformers_shrinking import parts
 
@@ -94,7 +93,7 @@ class _Making:
         if text == "mask":
             pictures = self.made["pixel_values"]
             return torch.ones(*pictures.shape[:-3], *pictures.shape[-2:], dtype=torch.long)
-        return torch.tensor([self._picture_size()]) if text == "sizes" else _read(text)
+        return torch.tensor([self._picture_size()]) if text == "sizes" else read(text)
 
     @staticmethod
     def _is_required(parameter: inspect.Parameter) -> bool:
@@ -319,31 +318,3 @@ def _count(features: Any) -> int:
     return (
         found.numel() // found.shape[-1] if isinstance(found, Tensor) else sum(_count(one) for one in found)
     )
-
-
-def _read(text: str) -> Any:
-    """The tensor that a text of the table means. Raises `ValueError` if it means none.
-
-    >>> _read("i64[1, 12] < 5").shape, _read("[[1, 4]]").tolist()
-    (torch.Size([1, 12]), [[1, 4]])
-    """
-    if text.startswith("list "):
-        return [_read(text[5:])]
-    found = re.fullmatch(r"(f32|i64|bool|zeros|ones|first)\[([\d, ]*)\](?: < (\d+))?", text)
-    if found is None:
-        if not text.startswith("["):
-            raise ValueError(f"{text!r} means no argument")
-        return torch.tensor(ast.literal_eval(text))
-    shape = [int(one) for one in found[2].split(",") if one.strip()]
-    match found[1]:
-        case "f32":
-            return torch.rand(shape)
-        case "ones":
-            return torch.ones(shape, dtype=torch.long)
-        case "bool":
-            return torch.ones(shape, dtype=torch.bool)
-        case "zeros":
-            return torch.zeros(shape, dtype=torch.bool)
-        case "first":
-            return (torch.arange(shape[-1]) < int(found[3])).expand(shape).clone()
-    return torch.randint(int(found[3] or 2), shape)

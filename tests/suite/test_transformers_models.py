@@ -9,7 +9,7 @@ import torch
 
 from model_suite import find
 from model_suite.records import records_of
-from model_suite.sources import transformers_exceptions, transformers_inputs, transformers_models
+from model_suite.sources import transformers_exceptions, transformers_models
 from model_suite.sources.transformers_shrinking import parts, shrunken
 
 transformers = pytest.importorskip("transformers")
@@ -110,27 +110,6 @@ def test_exceptions_are_of_model_types_that_there_are():
     )
     for table in tables:
         assert set(table) <= known
-
-
-@pytest.mark.parametrize(
-    ("text", "shape", "kind"),
-    [
-        ("f32[1, 3, 8, 8]", (1, 3, 8, 8), torch.float32),
-        ("i64[1, 12] < 5", (1, 12), torch.int64),
-        ("ones[2]", (2,), torch.int64),
-        ("bool[1, 4]", (1, 4), torch.bool),
-        ("first[1, 4] < 2", (1, 4), torch.bool),
-        ("[[1, 4, 4]]", (1, 3), torch.int64),
-    ],
-)
-def test_texts_of_arguments(text, shape, kind):
-    value = transformers_inputs._read(text)
-    assert (tuple(value.shape), value.dtype) == (shape, kind)
-
-
-def test_a_text_that_means_nothing_is_refused():
-    with pytest.raises(ValueError, match="f16"):
-        transformers_inputs._read("f16[1]")
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "clip", "whisper", "llava"])
