@@ -288,22 +288,26 @@ _FAMILIES = "resnet vgg densenet swin vit convnext efficientnet mobilenet regnet
 _REASON = "RuntimeError: expected scalar type Float but found Half\n  model_suite/cases/odd.py:31 in forward\n    return self.head(x.half())\nThe forward pass of the model itself fails; nothing was logged."
 
 
-def cards(number: int) -> list[dict[str, Any]]:
-    """So many cards: the two real models, hostile ones, some that failed, and many made up."""
+_HOSTILE_CARDS: list[dict[str, Any]] = [
+    {
+        "title": HOSTILE[0],
+        "model": HOSTILE[1],
+        "test": HOSTILE[5],
+        "href": "models/hostile/1/index.html",
+        "facets": {"source": ["odd"], "family": list(HOSTILE), "__proto__": ["odd"], "status": "odd"},
+        "reason": "\n".join(HOSTILE),
+        "ops": None,
+    },
+    {"href": "javascript:alert(1)", "silhouette": "//example.com/x.svg", "test": HOSTILE[4]},
+    {},
+]
+
+
+def cards(number: int, *, with_hostile: bool = True) -> list[dict[str, Any]]:
+    """So many cards: the two real models, some that failed, hostile ones, and many made up."""
     found = [_card(kind, place) for place, kind in enumerate(VIEWS)]
     found += [_bad_card(place) for place in range(4)]
-    found.append(
-        {
-            "title": HOSTILE[0],
-            "model": HOSTILE[1],
-            "test": HOSTILE[5],
-            "href": "models/hostile/1/index.html",
-            "facets": {"source": ["odd"], "family": list(HOSTILE), "__proto__": ["odd"], "status": "odd"},
-            "reason": "\n".join(HOSTILE),
-            "ops": None,
-        }
-    )
-    found += [{"href": "javascript:alert(1)", "silhouette": "//example.com/x.svg", "test": HOSTILE[4]}, {}]
+    found += _HOSTILE_CARDS if with_hostile else []
     chance = random.Random(0)
     return (found + [_made_up(place, chance) for place in range(max(0, number - len(found)))])[:number]
 
@@ -367,40 +371,48 @@ def _made_up(place: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
+#: Fields of a card that most have: its list has them in this order, and the others in a record at the end.
+_COLUMNS = ("title", "model", "test", "folder", "ops", "parameters", "facets")
+
+
 def packed(plain: list[dict[str, Any]]) -> dict[str, Any]:
-    """Cards as cards.js has them: what has its default is left out, what many share is written once."""
+    """Cards as cards.js has them: names of fields, tests but for the title, and values of facets stand there once."""
     tests: dict[str, int] = {}
     values: dict[tuple[str, str], int] = {}
-    found = []
+    rows = []
     for card in plain:
-        folder = _folder(card)
-        short = {name: value for name, value in card.items() if value is True or value not in (0, 1, "", None, [], {})}
-        if card.get("ops") == 1:
-            short["ops"] = 1
-        title = card.get("title", "")
-        if title and card.get("test", "").count(title) == 1 and "{}" not in card["test"]:
-            short["test"] = tests.setdefault(card["test"].replace(title, "{}"), len(tests))
-        pairs = [(name, value) for name, several in card.get("facets", {}).items() for value in several if isinstance(several, list)]
-        if pairs:
-            short["facets"] = [values.setdefault(pair, len(values)) for pair in pairs]
-        if folder:
+        title, test = card.get("title", ""), card.get("test", "")
+        short = {**card, "folder": _folder(card)}
+        if title and test.count(title) == 1 and "{}" not in test:
+            short["test"] = tests.setdefault(test.replace(title, "{}"), len(tests))
+        pairs = [
+            (name, value)
+            for name, several in card.get("facets", {}).items()
+            if isinstance(several, list)
+            for value in several
+        ]
+        short["facets"] = [values.setdefault(pair, len(values)) for pair in pairs]
+        if short["folder"]:
             del short["href"], short["silhouette"]
-            short["folder"] = folder
-        found.append(short)
-    return {"tests": list(tests), "values": [list(pair) for pair in values], "cards": found}
+        row = [short.pop(name, "") for name in _COLUMNS]
+        rare = {name: value for name, value in short.items() if value is True or value not in (0, 1, "", None, [])}
+        rows.append([*row, rare] if rare else row)
+    return {"columns": _COLUMNS, "tests": list(tests), "values": list(values), "cards": rows}
 
 
 def _folder(card: dict[str, Any]) -> str:
-    """The folder that gives both addresses of a card; empty if it does not."""
-    parts = (card.get("href") or "").split("/")
-    is_usual = len(parts) == 4 and card.get("silhouette") == f"models/{parts[1]}/1/silhouette.svg"
-    return parts[1] if is_usual and card["href"] == f"models/{parts[1]}/1/index.html" else ""
+    """The folder in models/ that gives both addresses of a card; empty if it does not."""
+    folder = (card.get("href") or "").removeprefix("models/").removesuffix("/index.html")
+    is_usual = card.get("silhouette") == f"models/{folder}/silhouette.svg"
+    return folder if is_usual and card["href"] == f"models/{folder}/index.html" else ""
 
 
 # -- files -----------------------------------------------------------------------------------------
 
 
-def write(out: Path, number: int = 60, *, finished: bool = True, is_packed: bool = False) -> Path:
+def write(
+    out: Path, number: int = 60, *, finished: bool = True, is_packed: bool = False, with_hostile: bool = True
+) -> Path:
     """The whole site, with so many cards; its index.html."""
     templates = Environment(loader=FileSystemLoader(SITE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     shutil.copytree(SITE / "assets", out / "assets", dirs_exist_ok=True)
@@ -414,7 +426,7 @@ def write(out: Path, number: int = 60, *, finished: bool = True, is_packed: bool
     _script(change / "data.js", "lens.change", changed())
     page = templates.get_template("change.html.j2").render(title="sample/residual", svg=changed()["pictures"][0]["svg"])
     (change / "index.html").write_text(page, encoding="utf-8")
-    plain = cards(number)
+    plain = cards(number, with_hostile=with_hostile)
     facets = ["status", "source", "family", "size", "kind", "__proto__"]
     said = {"title": "Menagerie", "finished": finished, "when": "2026-11-26 10:12", "facets": facets}
     _script(out / "cards.js", "lens.cards", said | (packed(plain) if is_packed else {"cards": plain}))

@@ -3,7 +3,7 @@
 
 {
   const RESERVED = ["q", "sort"];
-  const CHUNK = 24; // cards made at a time; more as one scrolls
+  const CHUNK = 16; // cards made at a time; more as one scrolls
   const COMMON = 10; // values of a facet that are shown at once
   const LONGEST = 4000; // characters of a card that are searched
 
@@ -30,15 +30,15 @@
 
   /** A card with every field, whatever the data lacks. `table` has what many cards share. */
   function cardFrom(raw, table) {
-    const given = lens.record(raw);
+    const given = recordOf(raw, table.columns);
     const title = lens.text(given.title) || lens.text(given.test) || "(no title)";
     const folder = lens.text(given.folder);
     const card = {
       title,
       model: lens.text(given.model),
       test: testOf(given.test, title, table.tests),
-      href: lens.link(given.href === undefined && folder ? `models/${folder}/1/index.html` : given.href),
-      silhouette: lens.link(given.silhouette === undefined && folder ? `models/${folder}/1/silhouette.svg` : given.silhouette),
+      href: lens.link(given.href === undefined && folder ? `models/${folder}/index.html` : given.href),
+      silhouette: lens.link(given.silhouette === undefined && folder ? `models/${folder}/silhouette.svg` : given.silhouette),
       ops: lens.number(given.ops),
       parameters: lens.number(given.parameters),
       passes: lens.number(given.passes) || 1,
@@ -52,6 +52,12 @@
     const values = [...card.facets.values()].flat();
     card.haystack = [title, card.model, card.test, ...values, card.reason].join("\n").slice(0, LONGEST).toLowerCase();
     return card;
+  }
+
+  /** A card as a record; one that comes as a list has its fields in `columns`, and what is rare in a record at the end. */
+  function recordOf(raw, columns) {
+    if (!Array.isArray(raw)) return lens.record(raw);
+    return { ...Object.fromEntries(columns.map((name, place) => [name, raw[place]])), ...lens.record(raw[columns.length]) };
   }
 
   /** A test's id: a text, or the place of its pattern, in which {} stands for the title. */
@@ -93,23 +99,25 @@
   /** Sets `shown`, and in each facet how many cards its values would leave. */
   function choose() {
     const words = asked.words.toLowerCase().split(/\s+/).filter(Boolean);
+    const chosen = facets.map(({ name }) => asked.chosen.get(name));
     for (const facet of facets) for (const one of facet.sorted) one.count = 0;
     shown = [];
     for (const card of inOrder()) {
       if (!words.every((word) => card.haystack.includes(word))) continue;
-      const failing = facets.filter((facet) => !matches(card, facet));
-      if (failing.length === 0) shown.push(card);
-      if (failing.length < 2) for (const facet of failing.length ? failing : facets) count(card, facet);
+      const failing = chosen.findIndex((values, place) => values && !hasAny(card, place, values));
+      if (failing < 0) shown.push(card);
+      // a card counts in every facet if it is shown, and in the one that hides it if no other does
+      if (failing < 0) card.values.forEach(countAll);
+      else if (!chosen.some((values, place) => place > failing && values && !hasAny(card, place, values))) countAll(card.values[failing]);
     }
   }
 
-  function matches(card, facet) {
-    const chosen = asked.chosen.get(facet.name);
-    return !chosen || (card.facets.get(facet.name) || []).some((value) => chosen.has(value));
+  function hasAny(card, place, values) {
+    return card.values[place].some(({ value }) => values.has(value));
   }
 
-  function count(card, facet) {
-    for (const value of card.facets.get(facet.name) || []) facet.values.get(value).count += 1;
+  function countAll(values) {
+    for (const one of values) one.count += 1;
   }
 
   function inOrder() {
@@ -405,11 +413,14 @@
 
   lens.cards = (raw) => {
     const given = lens.record(raw);
-    const table = { tests: lens.list(given.tests), values: lens.list(given.values) };
+    const table = { columns: lens.list(given.columns).map(lens.text), tests: lens.list(given.tests), values: lens.list(given.values) };
     cards = lens.list(given.cards).map((card) => cardFrom(card, table));
     cards.sort((one, other) => collator.compare(one.title, other.title));
     cards.forEach((card, place) => (card.place = place));
     facets = lens.list(given.facets).map(lens.text).map(facetFrom).filter((facet) => facet.sorted.length > 0);
+    for (const card of cards) {
+      card.values = facets.map(({ name, values }) => (card.facets.get(name) || []).map((value) => values.get(value)));
+    }
     lens.find("title").textContent = lens.text(given.title) || document.title;
     lens.find("when").textContent = lens.text(given.when);
     if (given.finished === false) lens.notify("The run is not finished: more models come. Load the page again to see them.");

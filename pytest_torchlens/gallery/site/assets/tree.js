@@ -39,7 +39,7 @@
         : lens.element("span", { class: "fold" });
       const main = lens.element(
         "button",
-        { type: "button", class: "main", title: `${module.address}\n${module.className}`, click: () => this.onSelect(module), dblclick: () => this.onOpen(module) },
+        { type: "button", class: "main", title: `${module.address}\n${module.className}`, "data-address": module.address, click: () => this.onSelect(module), dblclick: () => this.onOpen(module) },
         lens.element("bdi", { class: "own" }, module.name),
         " ",
         lens.element("bdi", { class: "class" }, module.className),
