@@ -163,7 +163,9 @@
   function statistics(given) {
     const rows = ["min", "max", "mean", "std"].map((name) => [name, Number.isFinite(given[name]) ? given[name].toPrecision(4) : lens.text(given[name])]);
     if (Number.isFinite(given.zeros)) rows.push(["zeros", `${(100 * given.zeros).toFixed(1)} %`]);
-    if (given.nan) rows.push(["not a number", lens.element("strong", { class: "bad" }, lens.text(given.nan))]);
+    for (const [name, words] of [["nan", "not a number"], ["infinite", "infinite"]]) {
+      if (given[name]) rows.push([words, lens.element("strong", { class: "bad" }, lens.text(given[name]))]);
+    }
     return [histogram(lens.list(given.histogram).map(lens.number), given), table(rows)];
   }
 
