@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from xml.dom import minidom
 
@@ -14,6 +15,7 @@ from torch import nn
 import torchlens_core as tl
 from torchlens_core import draw
 from torchlens_core.draw import pictures
+from torchlens_core.draw.sheet import frames_of
 from torchlens_core.snapshot import take_snapshot
 
 
@@ -69,6 +71,23 @@ def test_as_a_method_of_the_history(history):
 
 def test_the_same_twice(history):
     assert draw.picture(history).svg() == draw.picture(history).svg()
+
+
+@pytest.mark.parametrize("options", [{}, {"depth": 999}], ids=str)
+def test_nesting_may_be_deeper_than_python_recurs_to_print_it(options):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    for _ in range(300):
+        model = nn.Sequential(model, nn.ReLU())
+    limit = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(10_000)  # torch needs it to run such a model
+        history = tl.log_forward_pass(model, torch.rand(1, 4))
+        sys.setrecursionlimit(1000)
+        picture = draw.picture(history, engines="ranks", **options)
+        assert picture.embedded().endswith("</svg>\n")
+        assert len(list(frames_of(picture.sheet.root))) >= 300 * bool(options)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 # -- what takes too long -----------------------------------------------------------------------------

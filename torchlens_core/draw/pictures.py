@@ -229,7 +229,7 @@ class Picture:
 
     def embedded(self) -> str:
         """The SVG for a page that holds other pictures too: its ids are its own, and equal pictures' the same."""
-        return self.svg(prefix=f"p{zlib.crc32(repr(self.sheet).encode('utf-8', 'replace')):x}-")
+        return self.svg(prefix=f"p{zlib.crc32(self.svg().encode()):x}-")
 
     def _repr_svg_(self) -> str:
         return self.embedded()
