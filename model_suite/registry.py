@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from model_suite.case import ModelCase
 from model_suite.sources import (
     classics,
+    diffusers_models,
     geometric_models,
     open_clip_models,
     pytorchcv_models,
@@ -28,6 +29,7 @@ _SOURCES: dict[str, tuple[Callable[[], Iterable[ModelCase]], Callable[[], Iterab
     "segmentation_models_pytorch": (segmentation_models.cases, segmentation_models.discover),
     "pytorchcv": (pytorchcv_models.cases, pytorchcv_models.discover),
     "torch_geometric": (geometric_models.cases, geometric_models.discover),
+    "diffusers": (diffusers_models.cases, diffusers_models.discover),
     "open_clip": (open_clip_models.cases, open_clip_models.discover),
 }
 #: Entry points of other packages: functions that return cases.
