@@ -24,11 +24,21 @@ from selenium.webdriver.chrome.service import Service
 from validation import table
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-import sample_site  # noqa: E402
+import sample_site
 
 #: Of the prototype, with 741 cards: see shared/pictures.md.
 PROTOTYPE = ("prototype, 741", "168", "0.22", "", "15", "170", "", "20", "0.65")
-HEAD = ("cards", "KB", "first paint s", "cards shown s", "key ms", "worst", "with layout", "pictures", "model s")
+HEAD = (
+    "cards",
+    "KB",
+    "first paint s",
+    "cards shown s",
+    "key ms",
+    "worst",
+    "with layout",
+    "pictures",
+    "model s",
+)
 _OPTIONS = (
     "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --window-size=1440,900 "
     "--disable-background-networking"
@@ -60,7 +70,10 @@ _PAINT = "return (performance.getEntriesByName('first-contentful-paint')[0] || {
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    chromium, driver = (
+        shutil.which("chromium") or shutil.which("google-chrome"),
+        shutil.which("chromedriver"),
+    )
     if not (chromium and driver):
         raise SystemExit("There is no chromium or no chromedriver on the PATH.")
     options = webdriver.ChromeOptions()
@@ -79,7 +92,9 @@ def open_page(driver: Any, path: Path) -> tuple[float, float]:
     """Seconds to the first paint, and until what the page is for is painted."""
     driver.get("about:blank")
     driver.get(path.as_uri())
-    driver.execute_async_script("const done = arguments[0]; (function wait() { window.shownAt ? done() : setTimeout(wait, 5) })()")
+    driver.execute_async_script(
+        "const done = arguments[0]; (function wait() { window.shownAt ? done() : setTimeout(wait, 5) })()"
+    )
     return driver.execute_script(_PAINT) / 1000, driver.execute_script("return shownAt") / 1000
 
 
@@ -87,10 +102,14 @@ def measure(site: Path, rounds: int) -> list[str]:
     """A row of the table for the site in a folder."""
     with browser() as driver:
         index = [open_page(driver, site / "index.html") for _ in range(rounds + 1)][1:]
-        number = driver.execute_script("return document.getElementById('number').textContent").partition(" ")[0]
+        number = driver.execute_script("return document.getElementById('number').textContent").partition(
+            " "
+        )[0]
         pictures = driver.execute_script("return document.querySelectorAll('img.face[src]').length")
         keys = [one for _ in range(rounds) for one in driver.execute_script(_TYPE, "resnet")]
-        page = driver.execute_script("return [...document.querySelectorAll('a.main')].map(one => one.getAttribute('href'))")
+        page = driver.execute_script(
+            "return [...document.querySelectorAll('a.main')].map(one => one.getAttribute('href'))"
+        )
         pages = [site / one for one in ["models/residual/1/index.html", *page] if (site / one).exists()]
         model = [open_page(driver, pages[0])[0] for _ in range(rounds)]
     size = sum(path.stat().st_size for path in loaded(site))
@@ -110,7 +129,11 @@ def measure(site: Path, rounds: int) -> list[str]:
 
 def loaded(site: Path) -> list[Path]:
     """The files of the index, without silhouettes."""
-    return [site / "index.html", site / "cards.js", *(site / "assets" / name for name in ("site.css", "site.js", "index.js", "icon.svg"))]
+    return [
+        site / "index.html",
+        site / "cards.js",
+        *(site / "assets" / name for name in ("site.css", "site.js", "index.js", "icon.svg")),
+    ]
 
 
 def _median(values: Any) -> float:
@@ -118,9 +141,13 @@ def _median(values: Any) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cards", type=int, nargs="+", default=[741, 1000, 2000])
-    parser.add_argument("--site", type=Path, nargs="*", default=[], help="galleries to measure in place of made-up ones")
+    parser.add_argument(
+        "--site", type=Path, nargs="*", default=[], help="galleries to measure in place of made-up ones"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--markdown", action="store_true", help="print a table for the documentation")
     options = parser.parse_args()

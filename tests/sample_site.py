@@ -124,8 +124,18 @@ def pictures(kind: str) -> tuple[tuple[dict[str, Any], str], ...]:
     for number, (name, form, module, options) in enumerate(VIEWS[kind]):
         picture = draw.picture(history(kind), theme="auto", **options)
         depth = options.get("depth") if name.startswith("depth") else None
-        said = {"name": name, "kind": form, "module": module, "depth": depth, "rolled": options.get("rolled", True)}
-        said |= {"boxes": len(picture.sheet.boxes), "file": f"pictures/{number}.js", "notes": list(picture.notes)}
+        said = {
+            "name": name,
+            "kind": form,
+            "module": module,
+            "depth": depth,
+            "rolled": options.get("rolled", True),
+        }
+        said |= {
+            "boxes": len(picture.sheet.boxes),
+            "file": f"pictures/{number}.js",
+            "notes": list(picture.notes),
+        }
         found.append((said, picture.embedded()))
     return tuple(found)
 
@@ -187,10 +197,14 @@ def _layers(log: ModelHistory, sources: list[dict[str, str]]) -> Iterator[dict[s
         done.add(label)
         contents = op.tensor_contents
         module = op.containing_module_origin
-        plain = lambda labels: list(dict.fromkeys(one.partition(":")[0] for one in labels if "buffer" not in one))
+        plain = lambda labels: list(
+            dict.fromkeys(one.partition(":")[0] for one in labels if "buffer" not in one)
+        )
         if op.source:
             place = f"{Path(op.source.filename).name}:{op.source.line}"
-            sources.append({"place": place, "code": op.source.source if hasattr(op.source, "source") else "x = …"})
+            sources.append(
+                {"place": place, "code": op.source.source if hasattr(op.source, "source") else "x = …"}
+            )
         yield {
             "label": label,
             "name": op.func_applied_name or op.layer_type,
@@ -209,12 +223,21 @@ def _layers(log: ModelHistory, sources: list[dict[str, str]]) -> Iterator[dict[s
 
 
 def _category(name: str) -> str:
-    for part, category in (("conv", "convolution"), ("linear", "linear"), ("norm", "normalization"), ("pool", "pooling")):
+    for part, category in (
+        ("conv", "convolution"),
+        ("linear", "linear"),
+        ("norm", "normalization"),
+        ("pool", "pooling"),
+    ):
         if part in name:
             return category
-    return {"relu": "activation", "gelu": "activation", "tanh": "activation", "input": "input", "output": "output"}.get(
-        name, "arithmetic"
-    )
+    return {
+        "relu": "activation",
+        "gelu": "activation",
+        "tanh": "activation",
+        "input": "input",
+        "output": "output",
+    }.get(name, "arithmetic")
 
 
 def _statistics(tensor: Tensor) -> dict[str, Any]:
@@ -222,20 +245,48 @@ def _statistics(tensor: Tensor) -> dict[str, Any]:
     bars = torch.histc(tensor.float(), 16, low, high).int().tolist() if low < high else [tensor.numel()]
     std = tensor.float().std(correction=0).item()
     zeros = (tensor == 0).float().mean().item()
-    return {"min": low, "max": high, "mean": tensor.float().mean().item(), "std": std, "zeros": zeros, "nan": 0, "histogram": bars}
+    return {
+        "min": low,
+        "max": high,
+        "mean": tensor.float().mean().item(),
+        "std": std,
+        "zeros": zeros,
+        "nan": 0,
+        "histogram": bars,
+    }
 
 
 def hostile() -> dict[str, Any]:
     """data.js of a model whose names come from someone who means harm, and which lacks what others have."""
-    modules = [{"address": f"{name}.{name}" if number % 2 else name, "class": name} for number, name in enumerate(HOSTILE)]
+    modules = [
+        {"address": f"{name}.{name}" if number % 2 else name, "class": name}
+        for number, name in enumerate(HOSTILE)
+    ]
     modules += [{"address": "toString", "picture": 99, "like": "toString", "parameters": None}, {}, None, 3]
-    layers = [{"label": name, "name": name, "module": name, "arguments": name, "shape": name, "reads": list(HOSTILE), "read_by": [name, None], "sources": [0, 7, "x"], "statistics": {"histogram": "odd", "min": name}} for name in HOSTILE]
+    layers = [
+        {
+            "label": name,
+            "name": name,
+            "module": name,
+            "arguments": name,
+            "shape": name,
+            "reads": list(HOSTILE),
+            "read_by": [name, None],
+            "sources": [0, 7, "x"],
+            "statistics": {"histogram": "odd", "min": name},
+        }
+        for name in HOSTILE
+    ]
     return {
         "title": HOSTILE[0],
         "model": HOSTILE[1],
         "test": HOSTILE[4],
         "facets": {name: [name] for name in HOSTILE},
-        "pictures": [{"name": HOSTILE[0], "kind": "depth", "file": "pictures/0.js"}, {"name": "gone", "kind": "depth", "file": "pictures/1.js"}, None],
+        "pictures": [
+            {"name": HOSTILE[0], "kind": "depth", "file": "pictures/0.js"},
+            {"name": "gone", "kind": "depth", "file": "pictures/1.js"},
+            None,
+        ],
         "modules": modules,
         "layers": [*layers, {}, None, "odd"],
         "sources": [{"place": HOSTILE[0], "code": HOSTILE[1]}],
@@ -248,7 +299,8 @@ def hostile_svg() -> str:
     import html
 
     boxes = "".join(
-        f'<g data-op="{html.escape(name.replace("%", "%25").replace(" ", "%20"))}" transform="translate(10 {10 + 40 * number})">'
+        f'<g data-op="{html.escape(name.replace("%", "%25").replace(" ", "%20"))}" '
+        f'transform="translate(10 {10 + 40 * number})">'
         f'<title>{html.escape(name[:90])}</title><rect width="220" height="30" fill="#dbeafb"/>'
         f'<text x="6" y="19" font-size="12">{html.escape(name[:30])}</text></g>'
         for number, name in enumerate(HOSTILE)
@@ -277,15 +329,25 @@ def changed() -> dict[str, Any]:
         "file": "tests/__lens__/test_sample/test_model.lens",
         "name": "",
         "text": _DIFF,
-        "pictures": [{"name": "both", "svg": third}, {"name": "before", "svg": first}, {"name": "after", "svg": second}],
+        "pictures": [
+            {"name": "both", "svg": third},
+            {"name": "before", "svg": first},
+            {"name": "after", "svg": second},
+        ],
         "accept": "pytest --lens-update 'tests/test_sample.py::test_model[sample/residual]'",
     }
 
 
 # -- the index -------------------------------------------------------------------------------------
 
-_FAMILIES = "resnet vgg densenet swin vit convnext efficientnet mobilenet regnet mnasnet squeezenet googlenet bert gpt t5".split()
-_REASON = "RuntimeError: expected scalar type Float but found Half\n  model_suite/cases/odd.py:31 in forward\n    return self.head(x.half())\nThe forward pass of the model itself fails; nothing was logged."
+_FAMILIES = """
+resnet vgg densenet swin vit convnext efficientnet mobilenet regnet mnasnet squeezenet googlenet bert gpt t5
+""".split()
+_REASON = """\
+RuntimeError: expected scalar type Float but found Half
+  model_suite/cases/odd.py:31 in forward
+    return self.head(x.half())
+The forward pass of the model itself fails; nothing was logged."""
 
 
 _HOSTILE_CARDS: list[dict[str, Any]] = [
@@ -319,7 +381,11 @@ def _card(kind: str, place: int) -> dict[str, Any]:
         "href": f"models/{kind.lower()}/1/index.html",
         "silhouette": f"models/{kind.lower()}/1/silhouette.svg",
         "passes": 1,
-        "facets": {**data["facets"], "status": ["passed", "changed" if place == 0 else "validated"], "size": ["< 100 ops"]},
+        "facets": {
+            **data["facets"],
+            "status": ["passed", "changed" if place == 0 else "validated"],
+            "size": ["< 100 ops"],
+        },
         "changes": [{"name": "", "href": "models/residual/change-1/index.html"}] if place == 0 else [],
         "reason": "",
         "is_bad": False,
@@ -352,7 +418,16 @@ def _made_up(place: int, chance: random.Random) -> dict[str, Any]:
     source = chance.choice(("torchvision", "timm", "timm", "transformers", "diffusers"))
     title = f"{source}/{family}_{place}"
     ops = int(chance.lognormvariate(5, 1)) + 3
-    size = next(name for most, name in ((100, "< 100 ops"), (500, "100–500 ops"), (1000, "500–1,000 ops"), (10**9, "> 1,000 ops")) if ops < most)
+    size = next(
+        name
+        for most, name in (
+            (100, "< 100 ops"),
+            (500, "100–500 ops"),
+            (1000, "500–1,000 ops"),
+            (10**9, "> 1,000 ops"),
+        )
+        if ops < most
+    )
     status = ["passed", chance.choice(("validated", "same"))]
     return {
         "title": title,
@@ -363,7 +438,13 @@ def _made_up(place: int, chance: random.Random) -> dict[str, Any]:
         "ops": ops,
         "parameters": int(chance.lognormvariate(16, 1.5)),
         "passes": 1,
-        "facets": {"status": status, "source": [source], "family": [family], "size": [size], "kind": ["loops"] if place % 9 == 0 else []},
+        "facets": {
+            "status": status,
+            "source": [source],
+            "family": [family],
+            "size": [size],
+            "kind": ["loops"] if place % 9 == 0 else [],
+        },
         "changes": [],
         "reason": "",
         "is_bad": False,
@@ -395,7 +476,11 @@ def packed(plain: list[dict[str, Any]]) -> dict[str, Any]:
         if short["folder"]:
             del short["href"], short["silhouette"]
         row = [short.pop(name, "") for name in _COLUMNS]
-        rare = {name: value for name, value in short.items() if value is True or value not in (0, 1, "", None, [])}
+        rare = {
+            name: value
+            for name, value in short.items()
+            if value is True or value not in (0, 1, "", None, [])
+        }
         rows.append([*row, rare] if rare else row)
     return {"columns": _COLUMNS, "tests": list(tests), "values": list(values), "cards": rows}
 
@@ -411,20 +496,37 @@ def _folder(card: dict[str, Any]) -> str:
 
 
 def write(
-    out: Path, number: int = 60, *, finished: bool = True, is_packed: bool = False, with_hostile: bool = True
+    out: Path,
+    number: int = 60,
+    *,
+    finished: bool = True,
+    is_packed: bool = False,
+    with_hostile: bool = True,
 ) -> Path:
     """The whole site, with so many cards; its index.html."""
-    templates = Environment(loader=FileSystemLoader(SITE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    templates = Environment(
+        loader=FileSystemLoader(SITE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     shutil.copytree(SITE / "assets", out / "assets", dirs_exist_ok=True)
     for kind in VIEWS:
         svgs = [svg for _, svg in pictures(kind)]
-        _write_model(templates, out / "models" / kind.lower(), described(kind), svgs, silhouettes()[list(VIEWS).index(kind)])
+        _write_model(
+            templates,
+            out / "models" / kind.lower(),
+            described(kind),
+            svgs,
+            silhouettes()[list(VIEWS).index(kind)],
+        )
     _write_model(templates, out / "models" / "hostile", hostile(), [hostile_svg()], silhouettes()[0])
-    _write_model(templates, out / "models" / "undrawn", {"title": "sample/undrawn", "reason": _REASON}, [], "")
+    _write_model(
+        templates, out / "models" / "undrawn", {"title": "sample/undrawn", "reason": _REASON}, [], ""
+    )
     change = out / "models" / "residual" / "change-1"
     change.mkdir(exist_ok=True)
     _script(change / "data.js", "lens.change", changed())
-    page = templates.get_template("change.html.j2").render(title="sample/residual", svg=changed()["pictures"][0]["svg"])
+    page = templates.get_template("change.html.j2").render(
+        title="sample/residual", svg=changed()["pictures"][0]["svg"]
+    )
     (change / "index.html").write_text(page, encoding="utf-8")
     plain = cards(number, with_hostile=with_hostile)
     facets = ["status", "source", "family", "size", "kind", "__proto__"]
@@ -436,11 +538,15 @@ def write(
             (out / path).parent.mkdir(parents=True, exist_ok=True)
             (out / path).write_text(silhouettes()[len(path) % len(VIEWS)], encoding="utf-8")
     (out / "report.json").write_text("{}", encoding="utf-8")
-    (out / "index.html").write_text(templates.get_template("index.html.j2").render(title="Menagerie"), encoding="utf-8")
+    (out / "index.html").write_text(
+        templates.get_template("index.html.j2").render(title="Menagerie"), encoding="utf-8"
+    )
     return out / "index.html"
 
 
-def _write_model(templates: Environment, folder: Path, data: dict[str, Any], svgs: list[str], silhouette: str) -> None:
+def _write_model(
+    templates: Environment, folder: Path, data: dict[str, Any], svgs: list[str], silhouette: str
+) -> None:
     page = folder / "1"
     (page / "pictures").mkdir(parents=True, exist_ok=True)
     _script(page / "data.js", "lens.model", data)
@@ -448,7 +554,9 @@ def _write_model(templates: Environment, folder: Path, data: dict[str, Any], svg
         _script(page / "pictures" / f"{number}.js", "lens.picture", number, svg)
     (page / "silhouette.svg").write_text(silhouette, encoding="utf-8")
     first = svgs[0] if svgs else ""
-    rendered = templates.get_template("model.html.j2").render(title=data["title"], svg=first, reason=data.get("reason", ""))
+    rendered = templates.get_template("model.html.j2").render(
+        title=data["title"], svg=first, reason=data.get("reason", "")
+    )
     (page / "index.html").write_text(rendered, encoding="utf-8")
 
 

@@ -14,21 +14,19 @@ from typing import Any
 import pytest
 import sample_site
 
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-
 _OPTIONS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run --hide-scrollbars "
-    "--disable-background-networking --disable-component-update --disable-sync --force-prefers-reduced-motion"
+    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run "
+    "--hide-scrollbars --disable-background-networking --disable-component-update --disable-sync "
+    "--force-prefers-reduced-motion"
 ).split()
 #: Seconds that a page has for what is expected of it, on a machine that others use too.
 _PATIENCE = 15.0
 
 
 def _programs() -> tuple[str, str] | None:
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromium = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     driver = shutil.which("chromedriver")
     return (chromium, driver) if chromium and driver else None
 
@@ -37,11 +35,14 @@ def _install() -> None:
     """Debian's packages, where this may be done: as root, on a machine that is there for tests."""
     if os.environ.get("LENS_INSTALL_BROWSER") and shutil.which("apt-get") and os.geteuid() == 0:
         subprocess.run(["apt-get", "update"], check=False, capture_output=True)
-        subprocess.run(["apt-get", "install", "-y", "chromium", "chromium-driver"], check=False, capture_output=True)
+        subprocess.run(
+            ["apt-get", "install", "-y", "chromium", "chromium-driver"], check=False, capture_output=True
+        )
 
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver")
     if _programs() is None:
         _install()
     programs = _programs()
@@ -52,7 +53,7 @@ def driver() -> Iterator[Any]:
     for option in _OPTIONS:
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    running = webdriver.Chrome(options=options, service=Service(programs[1]))
+    running = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
     yield running
     running.quit()
 
@@ -79,8 +80,8 @@ class Page:
         self.driver.get(f"{self.site.as_uri()}/{path}")
         return self
 
-    def model(self, name: str = "residual", hash: str = "") -> Page:
-        self.open(f"models/{name}/1/index.html{hash}")
+    def model(self, name: str = "residual", place: str = "") -> Page:
+        self.open(f"models/{name}/1/index.html{place}")
         self.wait(lambda: self.script("return document.querySelector('#details').hasChildNodes()"))
         return self
 
@@ -98,10 +99,10 @@ class Page:
         return self.driver.execute_script(code, *given)
 
     def all(self, css: str) -> list[Any]:
-        return self.driver.find_elements(By.CSS_SELECTOR, css)
+        return self.driver.find_elements("css selector", css)
 
     def one(self, css: str) -> Any:
-        return self.driver.find_element(By.CSS_SELECTOR, css)
+        return self.driver.find_element("css selector", css)
 
     def text(self, css: str) -> str:
         return self.one(css).text
@@ -125,7 +126,7 @@ class Page:
     # -- doing something ---------------------------------------------------------------------------
 
     def press(self, *keys: str) -> None:
-        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+        self.mouse.send_keys(*keys).perform()
 
     def click(self, css: str) -> None:
         self.one(css).click()
@@ -140,7 +141,9 @@ class Page:
         self.script(code, self.one(css), words)
 
     @property
-    def mouse(self) -> ActionChains:
+    def mouse(self) -> Any:
+        from selenium.webdriver import ActionChains
+
         return ActionChains(self.driver, duration=0)
 
     # -- what must not be --------------------------------------------------------------------------

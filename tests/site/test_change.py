@@ -1,6 +1,9 @@
 """The page of a changed snapshot: the picture of the change, the words, both sides."""
 
-from selenium.webdriver.common.keys import Keys
+import pytest
+
+Keys = pytest.importorskip("selenium.webdriver").Keys
+
 
 _PAGE = "models/residual/change-1/index.html"
 
@@ -12,7 +15,10 @@ def _title(page, stage="stage"):
 def test_the_picture_comes_first_then_the_words_then_the_sides(page):
     page.open(_PAGE)
     assert page.texts("h2")[0].startswith("What changed")
-    tops = [page.script("return document.getElementById(arguments[0]).offsetTop", name) for name in ("union", "text", "stage")]
+    tops = [
+        page.script("return document.getElementById(arguments[0]).offsetTop", name)
+        for name in ("union", "text", "stage")
+    ]
     assert tops == sorted(tops)
     assert _title(page, "union").startswith("layer1.0")
     assert page.text("#facts") == "tests/__lens__/test_sample/test_model.lens"

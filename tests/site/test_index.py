@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 import sample_site
-from selenium.webdriver.common.keys import Keys
+
+Keys = pytest.importorskip("selenium.webdriver").Keys
 
 _TITLES = ".card .main"
 
@@ -23,7 +24,8 @@ def _tick(page, facet, value):
 
 
 _ROW = (
-    "const set = [...document.querySelectorAll('#facets fieldset')].find(one => one.firstChild.textContent === arguments[0]);"
+    "const sets = [...document.querySelectorAll('#facets fieldset')];"
+    "const set = sets.find(one => one.firstChild.textContent === arguments[0]);"
     "const row = [...set.querySelectorAll('.row')].find(one => one.querySelector('bdi').textContent === arguments[1]);"
 )
 
@@ -36,7 +38,11 @@ def test_all_cards_are_counted_and_few_are_made(page):
 
 def test_only_silhouettes_near_the_window_are_loaded(page):
     page.open()
-    page.wait(lambda: page.script("return [...document.querySelectorAll('img.face')].some(one => one.naturalWidth)"))
+    page.wait(
+        lambda: page.script(
+            "return [...document.querySelectorAll('img.face')].some(one => one.naturalWidth)"
+        )
+    )
     assert page.script("return document.querySelectorAll('img.face[src]').length") < 20
     assert page.script("return document.querySelectorAll('img.face:not([src])').length") > 0
 
@@ -61,7 +67,11 @@ def test_every_word_must_match(page):
 
 @pytest.mark.parametrize(
     ("words", "title"),
-    [("expected scalar", "sample/broken_failed"), ("GRU nothing", None), ("test_sample.py residual", "sample/residual")],
+    [
+        ("expected scalar", "sample/broken_failed"),
+        ("GRU nothing", None),
+        ("test_sample.py residual", "sample/residual"),
+    ],
     ids=["reason", "nothing", "test"],
 )
 def test_words_are_looked_for_in(page, words, title):
@@ -117,13 +127,22 @@ def test_a_long_facet_shows_the_common_ones_first(page):
 
 def test_sizes_stand_from_small_to_large(page):
     page.open()
-    assert page.texts("#facets fieldset:nth-child(4) bdi") == ["< 100 ops", "100–500 ops", "500–1,000 ops", "> 1,000 ops"]
+    assert page.texts("#facets fieldset:nth-child(4) bdi") == [
+        "< 100 ops",
+        "100–500 ops",
+        "500–1,000 ops",
+        "> 1,000 ops",
+    ]
 
 
 def test_order(page):
     page.open()
     page.choose("#sort", "ops")
-    ops = [int(text.partition(" op")[0].replace(",", "")) for text in page.texts(".numbers span") if " op" in text]
+    ops = [
+        int(text.partition(" op")[0].replace(",", ""))
+        for text in page.texts(".numbers span")
+        if " op" in text
+    ]
     assert ops == sorted(ops, reverse=True)
     assert len(ops) > 10
     page.choose("#sort", "failures")
@@ -202,7 +221,9 @@ def test_states_are_said_in_words(page):
     page.open("index.html#source=sample")
     words = set(page.texts(".badge"))
     assert {"✓ validated", "± changed", "✕ crashed", "± not drawn", "skipped", "earlier run"} <= words
-    assert page.one(".about .badges a").get_attribute("href").endswith("models/residual/change-1/index.html")
+    assert (
+        page.one(".about .badges a").get_attribute("href").endswith("models/residual/change-1/index.html")
+    )
 
 
 def test_in_a_narrow_window_filters_fold(page):
@@ -243,7 +264,12 @@ def test_names_that_mean_harm_are_texts(page):
     page.type("#search", "<script>")
     assert page.texts(_TITLES) == [sample_site.HOSTILE[0]]
     assert page.driver.title == "Menagerie"
-    assert page.script("return document.querySelectorAll('#cards script, #facets script, img[onerror]').length") == 0
+    assert (
+        page.script(
+            "return document.querySelectorAll('#cards script, #facets script, img[onerror]').length"
+        )
+        == 0
+    )
     assert page.script("return document.documentElement.scrollWidth") <= 1440
 
 
@@ -276,7 +302,9 @@ def test_cards_as_records_and_packed_are_the_same(page, tmp_path):
     for is_packed in (False, True):
         sample_site.write(tmp_path / str(is_packed), 60, is_packed=is_packed)
         page.open(f"{is_packed}/index.html")
-        shown.append(page.script("return [...document.querySelectorAll('.card')].map(one => one.outerHTML)"))
+        shown.append(
+            page.script("return [...document.querySelectorAll('.card')].map(one => one.outerHTML)")
+        )
         shown[-1] = [html.replace(' src="', ' was="').partition("was=")[0] for html in shown[-1]]
     assert len(shown[0]) > 20
     assert shown[0] == shown[1]

@@ -5,9 +5,28 @@ import shutil
 
 import pytest
 import sample_site
-from selenium.webdriver.common.keys import Keys
 
-_SELECTED = "return [...document.querySelectorAll('.stage .is-selected')].map(one => one.dataset.op || one.dataset.module)"
+Keys = pytest.importorskip("selenium.webdriver").Keys
+
+_SELECTED = """
+return [...document.querySelectorAll(".stage .is-selected")].map((one) => one.dataset.op || one.dataset.module)
+"""
+#: Zooms in at the corner of a box: where the corner and how wide the box was, and is then.
+_WHEEL = """
+const stage = document.getElementById("stage"), box = stage.querySelector('[data-op~="conv2d_1_1"]');
+const {left, top, width} = box.getBoundingClientRect();
+const given = {deltaY: -300, ctrlKey: true, clientX: left, clientY: top, bubbles: true, cancelable: true};
+stage.dispatchEvent(new WheelEvent("wheel", given));
+const after = box.getBoundingClientRect();
+return [left, top, after.left, after.top, width, after.width];
+"""
+#: Milliseconds of a search for ops.
+_SEARCH = """
+const field = document.getElementById("find"), start = performance.now();
+field.value = "extra 49";
+field.dispatchEvent(new Event("input"));
+return performance.now() - start;
+"""
 
 
 def _shown(page):
@@ -16,7 +35,9 @@ def _shown(page):
 
 
 def _view(page):
-    return page.script("const view = document.getElementById('view'); return view.selectedOptions[0].textContent").partition(" · ")[0]
+    return page.script(
+        "const view = document.getElementById('view'); return view.selectedOptions[0].textContent"
+    ).partition(" · ")[0]
 
 
 def _box(page, label):
@@ -48,7 +69,9 @@ def test_the_first_picture_is_there_at_once_and_not_larger_than_drawn(page):
     assert _shown(page) == "Residual"
     assert page.text("#actual") == "100%"
     assert page.text("#facts").startswith("Residual · ")
-    assert "models/residual/1/pictures" not in str(page.script("return performance.getEntries().map(one => one.name)"))
+    assert "models/residual/1/pictures" not in str(
+        page.script("return performance.getEntries().map(one => one.name)")
+    )
 
 
 def test_a_click_selects_an_op(page):
@@ -61,8 +84,12 @@ def test_a_click_selects_an_op(page):
     assert "conv2d_1_1" in details  # it reads it
     assert "self.pool(torch.relu(self.stem(image)))" in details
     assert page.hash == "op=relu_1_2"
-    assert page.script("return [...document.querySelectorAll('.is-source')].map(one => one.dataset.op)") == ["conv2d_1_1"]
-    assert page.script("return [...document.querySelectorAll('.is-reader')].map(one => one.dataset.op)") == ["maxpool2d_1_3"]
+    assert page.script(
+        "return [...document.querySelectorAll('.is-source')].map(one => one.dataset.op)"
+    ) == ["conv2d_1_1"]
+    assert page.script(
+        "return [...document.querySelectorAll('.is-reader')].map(one => one.dataset.op)"
+    ) == ["maxpool2d_1_3"]
     assert page.style("#stage .is-selected", "outlineStyle") == "solid"
     assert len(page.all(".histogram i")) == 16
     page.press(Keys.ESCAPE)
@@ -70,10 +97,12 @@ def test_a_click_selects_an_op(page):
 
 
 def test_links_of_the_details_lead_on(page):
-    page.model(hash="#op=relu_1_2")
+    page.model(place="#op=relu_1_2")
     page.click("#details .link.op")
     page.wait(lambda: page.script(_SELECTED) == ["conv2d_1_1"])
-    page.script("[...document.querySelectorAll('#details .link')].find(one => one.textContent === 'stem').click()")
+    page.script(
+        "[...document.querySelectorAll('#details .link')].find(one => one.textContent === 'stem').click()"
+    )
     page.wait(lambda: page.hash == "module=stem")
 
 
@@ -179,7 +208,7 @@ def test_no_switch_where_there_is_nothing_to_unroll(page):
 
 
 def test_a_deep_link(page):
-    page.model(hash="#picture=5&op=relu_2_6")
+    page.model(place="#picture=5&op=relu_2_6")
     page.wait(lambda: page.script(_SELECTED) == ["relu_2_6"])
     assert _shown(page).startswith("layer1.0")
     page.script("location.hash = '#picture=3&op=linear_1_45'")
@@ -188,9 +217,11 @@ def test_a_deep_link(page):
     page.wait(lambda: page.script(_SELECTED) == ["layer2"])
 
 
-@pytest.mark.parametrize("hash", ["#picture=99&op=nothing", "#picture=-1", "#op=__proto__", "#picture=x&module=%FF", "#&&=&"])
-def test_a_deep_link_to_nothing(page, hash):
-    page.model(hash=hash)
+@pytest.mark.parametrize(
+    "place", ["#picture=99&op=nothing", "#picture=-1", "#op=__proto__", "#picture=x&module=%FF", "#&&=&"]
+)
+def test_a_deep_link_to_nothing(page, place):
+    page.model(place=place)
     assert _shown(page) == "Residual"
     assert page.script(_SELECTED) == []
 
@@ -212,7 +243,7 @@ def test_keys_go_from_box_to_box(page):
 
 
 def test_keys_open_help_and_zoom(page):
-    page.model(hash="#module=layer2")
+    page.model(place="#module=layer2")
     page.press("?")
     assert page.one("#help").is_displayed()
     page.press(Keys.ESCAPE)
@@ -232,26 +263,22 @@ def test_keys_open_help_and_zoom(page):
 
 def test_what_is_under_the_pointer_stays_there_when_the_wheel_zooms(page):
     page.size(390)
-    page.model(hash="#picture=3")
-    code = (
-        "const stage = document.getElementById('stage'), box = stage.querySelector('[data-op~=\"conv2d_1_1\"]');"
-        "const place = () => box.getBoundingClientRect(); const before = place();"
-        "stage.dispatchEvent(new WheelEvent('wheel', {deltaY: -300, ctrlKey: true, clientX: before.left, clientY: before.top,"
-        " bubbles: true, cancelable: true})); return [before.left, before.top, place().left, place().top, before.width, place().width]"
-    )
+    page.model(place="#picture=3")
     page.wait(lambda: _view(page) == "everything")
     page.press("+", "+", "+")
-    left, top, left_after, top_after, width, width_after = page.script(code)
+    left, top, left_after, top_after, width, width_after = page.script(_WHEEL)
     assert width_after > 2 * width
     assert abs(left - left_after) < 3
     assert abs(top - top_after) < 3
 
 
 def test_dragging_moves_the_picture_and_selects_nothing(page):
-    page.model(hash="#picture=3")
+    page.model(place="#picture=3")
     page.wait(lambda: _view(page) == "everything")
     before = page.script("return document.getElementById('stage').scrollTop")
-    page.mouse.move_to_element(_box(page, "maxpool2d_1_3")).click_and_hold().move_by_offset(0, -120).release().perform()
+    page.mouse.move_to_element(_box(page, "maxpool2d_1_3")).click_and_hold().move_by_offset(
+        0, -120
+    ).release().perform()
     assert page.script("return document.getElementById('stage').scrollTop") == before + 120
     assert page.script(_SELECTED) == []
 
@@ -315,8 +342,10 @@ def test_a_model_that_was_not_drawn_says_why(page):
 
 
 def test_saving_gives_the_picture_as_it_was_drawn(page):
-    page.model(hash="#op=relu_1_2")
-    page.script("URL.createObjectURL = (blob) => { blob.text().then((text) => (window.saved = text)); return '#'; }")
+    page.model(place="#op=relu_1_2")
+    page.script(
+        "URL.createObjectURL = (blob) => { blob.text().then((text) => (window.saved = text)); return '#'; }"
+    )
     page.script("HTMLAnchorElement.prototype.click = function () { window.name = this.download; }")
     page.click("#save")
     text = page.wait(lambda: page.script("return window.saved"))
@@ -343,14 +372,20 @@ def test_names_that_mean_harm_are_texts(page):
 def test_a_large_model_is_quick(page, site, tmp_path):
     folder = _copy(site, tmp_path, "residual")
     data = sample_site.described("Residual")
-    data["modules"] += [{"address": f"blocks.{n}" + ".inner" * (n % 5), "class": "Block"} for n in range(4000)]
-    data["layers"] += [{"label": f"extra_{n}", "module": f"blocks.{n}", "name": "add", "reads": [f"extra_{n - 1}"]} for n in range(5000)]
+    data["modules"] += [
+        {"address": f"blocks.{n}" + ".inner" * (n % 5), "class": "Block"} for n in range(4000)
+    ]
+    data["layers"] += [
+        {"label": f"extra_{n}", "module": f"blocks.{n}", "name": "add", "reads": [f"extra_{n - 1}"]}
+        for n in range(5000)
+    ]
     sample_site._script(folder / "data.js", "lens.model", data)
     page.site = tmp_path
     page.model()
-    timed = "const start = performance.now(); const field = document.getElementById('find'); field.value = 'extra 49'; field.dispatchEvent(new Event('input')); return performance.now() - start"
-    assert page.script(timed) < 250
-    assert page.script("return performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") < 5000
+    assert page.script(_SEARCH) < 250
+    assert (
+        page.script("return performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") < 5000
+    )
     assert "more: say another word" in page.text("#found")
 
 

@@ -20,12 +20,16 @@ def test_every_picture_of_every_model_is_shown_and_its_boxes_are_known(walked):
     page = walked.open("index.html" if "LENS_GALLERY_SITE" in os.environ else "index.html#q=test_sample.py")
     assert page.text("#title")
     assert page.all(".card")
-    links = page.script("return [...document.querySelectorAll('a.main')].map(one => one.getAttribute('href'))")
+    links = page.script(
+        "return [...document.querySelectorAll('a.main')].map(one => one.getAttribute('href'))"
+    )
     links = [link for link in links if (page.site / link).exists() and "hostile" not in link][:_MOST]
     assert links
     for link in links:
         _walk(page, link)
-    changes = page.script("return [...document.querySelectorAll('.about .badges a')].map(one => one.getAttribute('href'))")
+    changes = page.script(
+        "return [...document.querySelectorAll('.about .badges a')].map(one => one.getAttribute('href'))"
+    )
     for change in changes[:3]:
         page.open(change)
         assert page.all("#union > svg")

@@ -152,12 +152,18 @@
     return [list, more];
   }
 
-  /** The line itself first, then from where it was called. */
+  /** The line itself first, then from where it was called; what is in torch does not hide the model's own line. */
   function sourceLines(sources) {
-    const lines = [...sources].reverse().map(({ place, code }) => lens.element("li", {}, lens.element("p", { class: "place", title: place }, lens.element("bdi", {}, place)), code ? lens.element("pre", {}, code) : null));
-    const [innermost, ...around] = lines;
-    const rest = around.length ? lens.element("details", {}, lens.element("summary", {}, `called from ${lens.count(around.length, "line")}`), lens.element("ul", { class: "lines" }, around)) : null;
-    return [lens.element("ul", { class: "lines" }, innermost), rest];
+    const inner = [...sources].reverse();
+    const own = inner.findIndex(({ place }) => !place.startsWith("torch/"));
+    const [shown, rest] = [inner.slice(0, own + 1 || 1), inner.slice(own + 1 || 1)];
+    const list = (lines) => lens.element("ul", { class: "lines" }, lines.map(sourceLine));
+    const around = rest.length ? lens.element("details", {}, lens.element("summary", {}, `called from ${lens.count(rest.length, "line")}`), list(rest)) : null;
+    return [list(shown), around];
+  }
+
+  function sourceLine({ place, code }) {
+    return lens.element("li", {}, lens.element("p", { class: "place", title: place }, lens.element("bdi", {}, place)), code ? lens.element("pre", {}, code) : null);
   }
 
   function statistics(given) {

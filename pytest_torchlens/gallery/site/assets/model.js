@@ -119,7 +119,7 @@
 
   const known = new WeakMap();
 
-  /** Of a picture: elements by op and by module, boxes in order, and edges by the box at each end. */
+  /** Of a picture: elements by op and by module, boxes in order, and edges by the id of the box at each end. */
   function marksOf(svg) {
     if (!known.has(svg)) known.set(svg, readMarks(svg));
     return known.get(svg);
@@ -135,9 +135,14 @@
       for (const address of namesIn(element, "module")) add(marks.modules, address, element);
       if (!isFrame(element)) marks.boxes.push(element);
     }
-    for (const path of svg.querySelectorAll("path[data-from]")) {
-      add(marks.from, path.dataset.from, path);
-      add(marks.to, path.dataset.to, path);
+    const byId = new Map(marks.boxes.map((box) => [box.id, box]));
+    for (const element of svg.querySelectorAll("[data-from]")) {
+      for (const from of element.dataset.from.split(" ")) {
+        const to = element.dataset.to || element.id; // a short edge is drawn as part of the box it leads to
+        const edge = { path: element.dataset.to ? element : null, tail: byId.get(from), head: byId.get(to) };
+        add(marks.from, from, edge);
+        add(marks.to, to, edge);
+      }
     }
     return marks;
   }
@@ -267,24 +272,25 @@
     writeAddress();
   }
 
-  /** Mark in the picture what is selected, with what it reads, its readers, and the edges between; returns its elements. */
+  /** Mark in the picture what is selected, the boxes that lead to it and those it leads to; returns its elements. */
   function mark(marks) {
     unmark(viewer.svg);
     if (!selected) return [];
     const elements = selected.op ? elementsOfOp(selected.op, marks) : elementsOfModule(selected.module, marks);
-    const layer = selected.op && model.layer(selected.op);
-    const others = (labels, name) => {
-      for (const label of labels) for (const element of elementsOfOp(label, marks)) element.classList.add(name);
-    };
-    if (layer) {
-      others(layer.reads, "is-source");
-      others(layer.readBy, "is-reader");
+    const put = (element, name) => element && element.classList.add(name);
+    for (const { id } of elements) {
+      for (const { path, tail } of marks.to.get(id) || []) {
+        put(path, "is-in");
+        put(tail, "is-source");
+      }
+      for (const { path, head } of marks.from.get(id) || []) {
+        put(path, "is-out");
+        put(head, "is-reader");
+      }
     }
     for (const element of elements) {
       element.classList.remove("is-source", "is-reader");
       element.classList.add("is-selected");
-      for (const path of marks.to.get(element.id) || []) path.classList.add("is-in");
-      for (const path of marks.from.get(element.id) || []) path.classList.add("is-out");
     }
     return elements;
   }
@@ -313,6 +319,13 @@
     const [element] = viewer.svg.querySelectorAll(".is-selected");
     if (!element) say(`${name} is not drawn in any picture.`);
     else if (!marksOf(viewer.svg)[kind].has(name)) say(`${name} is inside ${namesIn(element, "module")[0]}, which is drawn closed.`);
+  }
+
+  /** Show the inside of what is selected: of the module, or of the innermost module around the op that has a picture. */
+  function openSelected() {
+    let module = selectedModule();
+    while (selected && selected.op && module && module.parent && !module.pictured) module = module.parent;
+    return open(module);
   }
 
   /** Show the inside of a module. */
@@ -469,7 +482,7 @@
       select(element ? whatIs(element) : null, { at: element, isRevealed: false });
     });
     stage.addEventListener("dblclick", (event) => {
-      if (event.target.closest("[data-op], [data-module]")) open(selectedModule());
+      if (event.target.closest("[data-op], [data-module]")) openSelected();
     });
     lens.find("view").addEventListener("change", (event) => toPicture(Number(event.target.value)));
     for (const button of lens.find("rolling").querySelectorAll("button")) {
@@ -489,8 +502,8 @@
         ["k", () => step(-1)],
         ["ArrowDown", (event) => (isFree(event) ? step(1) : false)],
         ["ArrowUp", (event) => (isFree(event) ? step(-1) : false)],
-        ["o", () => open(selectedModule())],
-        ["Enter", (event) => (isFree(event) ? open(selectedModule()) : false)],
+        ["o", () => openSelected()],
+        ["Enter", (event) => (isFree(event) ? openSelected() : false)],
         ["u", up],
         ["+", () => viewer.larger()],
         ["=", () => viewer.larger()],
