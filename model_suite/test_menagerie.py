@@ -5,11 +5,17 @@ the structure can be looked at. For a gallery alone, all are traced there that c
 --lens-gallery=out``. The structures of the smoke tier are kept in ``__lens__``.
 """
 
+from collections import Counter
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
 import pytest
 import torch
 
 from model_suite import ModelCase, cases, smoke_cases, standard_cases
 from model_suite.conftest import TIME_LIMIT
+from model_suite.registry import sources
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -18,12 +24,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     tier = metafunc.config.getoption("--lens-tier", None) or ("all" if draws else "smoke")
     with_values = not draws or metafunc.config.getoption("--lens-values")
     chosen = {"smoke": smoke_cases, "standard": standard_cases, "all": cases}[tier]()
+    missing = Counter(case.source for case in chosen if not _is_there(case.source))
     params = [
         pytest.param(case, device, marks=_marks(case, device), id=case.id)
         for case in chosen
+        if case.source not in missing
         for device in [_device(case, with_values)]
     ]
+    params += [_skipped(source, number) for source, number in missing.items()]
     metafunc.parametrize(("case", "device"), params)
+
+
+@cache
+def _is_there(source: str) -> bool:
+    """Whether the library of a source is installed: sources of this package are called as what they import."""
+    return source == "classics" or source not in sources() or find_spec(source) is not None
+
+
+def _skipped(source: str, number: int) -> Any:
+    """One test for all models of a library that is not installed."""
+    reason = f"{source} is not installed ({number} models): pip install 'pytest-torchlens[catalogue]'"
+    return pytest.param(None, "", marks=pytest.mark.skip(reason=reason), id=source)
 
 
 def _device(case: ModelCase, with_values: bool) -> str:

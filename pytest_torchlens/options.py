@@ -92,6 +92,7 @@ def add(parser: pytest.Parser) -> None:
         help="draw every graph that a test logs into DIR, as pages that open from index.html",
     )
     parser.addini("lens_gallery", "the directory of --lens-gallery", default="")
+    parser.addini("lens_gallery_title", "the title of the gallery, by default the name of the project's folder", default="")
     _add_snapshots(group, parser)
     for name, option in _VALIDATION.items():
         group.addoption(f"--lens-{name}", metavar=option.metavar, default=None, help=option.help)
@@ -151,6 +152,11 @@ def snapshot_dir(config: pytest.Config) -> Path | None:
 def gallery_dir(config: pytest.Config) -> Path | None:
     """Where pictures go; None if none are wanted. Ini values are relative to the ini file."""
     return _directory(config, "lens_gallery")
+
+
+def gallery_title(config: pytest.Config) -> str:
+    """What stands above the gallery."""
+    return str(config.getini("lens_gallery_title")) or config.rootpath.name
 
 
 def _directory(config: pytest.Config, name: str) -> Path | None:

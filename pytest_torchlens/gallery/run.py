@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pytest_torchlens import options
 from pytest_torchlens.gallery import pages
 from pytest_torchlens.gallery.store import GalleryError, Store, slug_of
 from pytest_torchlens.records import ATTRIBUTE, short_name
@@ -181,9 +182,8 @@ class GalleryRun:
 
     def _write_index(self, finished: bool) -> None:
         mark = {"runs": [self._id], "finished": finished, "when": time.strftime("%Y-%m-%d %H:%M")}
-        title = f"{self._config.rootpath.name or 'models'}"
         try:
-            self._store.write_index(title, mark, self._records.values())
+            self._store.write_index(options.gallery_title(self._config), mark, self._records.values())
         except GalleryError as error:
             trouble = f"{self.drawn.directory}: {error}"
             if trouble not in self.drawn.troubles:

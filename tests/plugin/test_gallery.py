@@ -290,6 +290,14 @@ def test_what_the_marker_does_not_take(run, arguments, what):
     )
 
 
+def test_the_title(run, pytester, out):
+    run(LOG, "--lens-gallery=out")
+    assert index_of(out)["title"] == pytester.path.name
+    pytester.makeini("[pytest]\nlens_gallery_title = Our nets")
+    run(LOG, "--lens-gallery=out")
+    assert index_of(out)["title"] == "Our nets"
+
+
 # -- from run to run ---------------------------------------------------------------------------------
 
 
