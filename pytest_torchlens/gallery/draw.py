@@ -108,7 +108,7 @@ def _page(history: ModelHistory, number: int, passes: int, structure: str, known
     if key == known:
         return page
     views = list(views_of(history, tree, _OPTIONS))
-    svgs = [view.picture.svg(prefix=f"p{n}-") for n, view in enumerate(views)]
+    svgs = [view.picture.svg(prefix=f"p{n}-", data=True) for n, view in enumerate(views)]
     pictures = [_about(one) for one in views]
     return replace(page, pictures=pictures, svgs=svgs, silhouette=views[0].picture.silhouette())
 
@@ -141,7 +141,7 @@ def _change_page(one: ChangedSnapshot) -> ChangePage:
     svgs = {}
     for number, (name, make) in enumerate(makers.items()):
         try:
-            svgs[name] = make().svg(prefix=f"p{number}-")
+            svgs[name] = make().svg(prefix=f"p{number}-", data=True)
         except (DrawingError, RecursionError, MemoryError):
             continue  # the text says all there is to say
     return ChangePage(name=one.name, file=one.file, text=one.text, accept=one.accept, svgs=svgs)

@@ -185,7 +185,7 @@ def test_rounding_does_not_add_up_along_an_edge():
             for at in (1, 2, 3)
         ]
     layout = replace(layout, edges=(tuple(points),))
-    data = max(re.findall(r'<path d="(M[^"]+)" data', svg(sheet, layout)), key=len)
+    data = max(re.findall(r'<path d="(M[^"]+)" data', svg(sheet, layout, data=True)), key=len)
     x = y = 0.0
     for letter, rest in re.findall(r"([Mchvl])([^Mchvl]*)", data):
         numbers = [float(number) for number in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", rest)]
@@ -256,7 +256,7 @@ def test_what_boxes_frames_and_edges_stand_for():
     model.add_module("the head", nn.Sequential(nn.Linear(4, 2)))
     history = tl.log_forward_pass(model, torch.rand(2, 4))
     blocks = "0 1 2"
-    assert data_of(history.picture(engines="ranks").svg(prefix="p")) == [
+    assert data_of(history.picture(engines="ranks").svg(prefix="p", data=True)) == [
         {"module": blocks},
         {"from": "pn0", "to": "pn4"},
         *({"from": f"pn{number}", "to": f"pn{number + 1}"} for number in range(6)),
@@ -268,9 +268,9 @@ def test_what_boxes_frames_and_edges_stand_for():
         {"op": "linear_7_13", "module": "the%20head the%20head.0"},
         {"op": "output_1"},
     ]
-    assert {"module": blocks} in data_of(history.picture(depth=1, engines="ranks").svg())
+    assert {"module": blocks} in data_of(history.picture(depth=1, engines="ranks").svg(data=True))
     folded, unfolded = (
-        data_of(history.picture(fold=fold, engines="ranks").svg()) for fold in (True, False)
+        data_of(history.picture(fold=fold, engines="ranks").svg(data=True)) for fold in (True, False)
     )
     ops, same = (" ".join(one.get("op", "") for one in found).split() for found in (folded, unfolded))
     assert set(ops) == set(same) == set(history.layers)
@@ -289,7 +289,7 @@ def test_a_pass_has_its_own_label_where_each_is_drawn():
 
     history = tl.log_forward_pass(Loop(), torch.rand(2, 4))
     for rolled, labels in ((True, ["linear_1_1"]), (False, ["linear_1_1:1", "linear_1_1:2"])):
-        found = data_of(history.picture(rolled=rolled, engines="ranks").svg())
+        found = data_of(history.picture(rolled=rolled, engines="ranks").svg(data=True))
         assert [one["op"] for one in found if one.get("module") == "cell"] == labels
 
 
@@ -298,7 +298,8 @@ def test_hostile_names_are_one_word_each(text):
     text = text[:1000]
     box = replace(BOX, ops=("a", text, "b", text + "x" * 1000), modules=(text,))
     written = drawn(
-        sheet_of([box], root=Frame(key="", inside=(Frame(key="f", modules=(text,), inside=("a",)),)))
+        sheet_of([box], root=Frame(key="", inside=(Frame(key="f", modules=(text,), inside=("a",)),))),
+        data=True,
     )
     assert complaints(written) == []
     frame, found = data_of(written)
@@ -309,11 +310,15 @@ def test_hostile_names_are_one_word_each(text):
 def test_edges_that_are_part_of_a_box_are_told_there():
     sheet = many(LARGE + 40)
     found = set()
-    for element in parsed(drawn(sheet)).getElementsByTagName("*"):
+    for element in parsed(drawn(sheet, data=True)).getElementsByTagName("*"):
         head = element.getAttribute("data-to") or element.getAttribute("id")
         found |= {(tail, head) for tail in element.getAttribute("data-from").split()}
     ids = idents(sheet)
     assert found == {(ids[edge.tail], ids[edge.head]) for edge in sheet.edges}
+
+
+def test_nothing_is_told_unless_asked():
+    assert data_of(drawn(many(LARGE + 40))) == data_of(drawn(everything())) == []
 
 
 def test_an_empty_sheet():

@@ -173,11 +173,11 @@ class Picture:
 
     # -- forms -------------------------------------------------------------------------------------
 
-    def svg(self, theme: str = "", prefix: str = "") -> str:
-        """The picture as an SVG document."""
+    def svg(self, theme: str = "", prefix: str = "", data: bool = False) -> str:
+        """The picture as an SVG document; with ``data``, its elements say which layers and modules they stand for."""
         sheet, layout = self._drawn
         with collector_spared():
-            return svg(sheet, layout, theme=theme or self._options.theme, prefix=prefix)
+            return svg(sheet, layout, theme=theme or self._options.theme, prefix=prefix, data=data)
 
     def png(self, scale: float = 2.0) -> bytes:
         """The picture as PNG, ``scale`` pixels a point. Raises `DrawingError` without resvg-py."""

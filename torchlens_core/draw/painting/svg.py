@@ -49,12 +49,12 @@ _SHORT = 24.0
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}|", re.ASCII)
 
 
-def svg(sheet: Sheet, layout: Layout, *, theme: str = "light", prefix: str = "") -> str:
+def svg(sheet: Sheet, layout: Layout, *, theme: str = "light", prefix: str = "", data: bool = False) -> str:
     """The picture as an SVG document; ``auto`` is light or dark as the reader's machine prefers.
 
     A box's element has the ``id`` that `paint.idents` tells, a frame's ``f`` and its place in `sheet.frames_of`.
-    ``data-op`` and ``data-module`` of both say what they stand for, ``data-from`` and ``data-to`` of an edge its
-    boxes; an edge that is part of the box it leads to has ``data-from`` there.
+    With ``data``, ``data-op`` and ``data-module`` of both say what they stand for, ``data-from`` and ``data-to`` of
+    an edge its boxes; an edge that is part of the box it leads to has ``data-from`` there.
     Every id and class begins with ``prefix``: documents that are put into one HTML page need different ones.
 
     Raises `ArgumentError` for an unknown theme, a prefix that is no identifier or a style that is none.
@@ -63,23 +63,29 @@ def svg(sheet: Sheet, layout: Layout, *, theme: str = "light", prefix: str = "")
         raise ArgumentError(
             f"prefix={prefix[:60]!r} cannot begin an id. Expected a letter and up to 31 letters, digits, - or _."
         )
-    return written(painting(sheet, layout), themes_of(theme), prefix)
+    return _Writer(themes_of(theme), prefix, data=data).document(painting(sheet, layout))
 
 
-def written(
-    picture: Painting, themes: tuple[Theme, ...], prefix: str = "", drawn: frozenset[str] = frozenset()
-) -> str:
+def written(picture: Painting, themes: tuple[Theme, ...], drawn: frozenset[str] = frozenset()) -> str:
     """A `Painting` as an SVG document; the characters ``drawn`` become shapes, where there is no font for them."""
-    return _Writer(themes, prefix, drawn).document(picture)
+    return _Writer(themes, "", drawn).document(picture)
 
 
 class _Writer:
     """Collects the classes and symbols of one document."""
 
-    def __init__(self, themes: tuple[Theme, ...], prefix: str, drawn: frozenset[str]) -> None:
+    def __init__(
+        self,
+        themes: tuple[Theme, ...],
+        prefix: str,
+        drawn: frozenset[str] = frozenset(),
+        data: bool = False,
+    ) -> None:
         self.themes = themes
         self.prefix = prefix
         self.drawn = drawn
+        #: Whether elements say what they stand for.
+        self.data = data
         #: Names of classes by their declarations, one text for each theme.
         self.classes: dict[tuple[str, ...], str] = {}
         self.markers: dict[Ink, str] = {}
@@ -132,7 +138,7 @@ class _Writer:
         return self._class(f"fill:{{0}}{lines}{more}", ink.fill, ink.stroke)
 
     def _area(self, area: Area) -> str:
-        shape = self._plate(area.plate, self._ident(area.ident) + _data("module", area.modules))
+        shape = self._plate(area.plate, self._ident(area.ident) + self._data(module=area.modules))
         has_tooltip = bool(area.tooltip and self.digits)  # in large pictures the boxes in it have it
         return f"{shape[:-2]}>{_tooltip(area.tooltip)}</rect>" if has_tooltip else shape
 
@@ -147,8 +153,11 @@ class _Writer:
             found.append(f'<g class="{self._line_class(ink)}">{"".join(paths)}</g>')
         return found
 
+    def _data(self, **names: Iterable[str]) -> str:
+        return "".join(_data(name, values) for name, values in names.items()) if self.data else ""
+
     def _ends(self, line: Line) -> str:
-        return f' data-from="{self.prefix}{line.tail}" data-to="{self.prefix}{line.head}"'
+        return self._data(**{"from": [self.prefix + line.tail], "to": [self.prefix + line.head]})
 
     def _line_class(self, ink: Ink) -> str:
         marker = self.markers.setdefault(ink, f"{self.prefix}m{len(self.markers)}")
@@ -210,8 +219,8 @@ class _Writer:
     def _stamp(self, stamp: Stamp, names: Mapping[tuple[Part, ...], str], tip: str) -> str:
         x, y = self._place(stamp.x), self._place(stamp.y)
         ident = self._ident(stamp.ident)
-        data = _data("op", stamp.ops) + _data("module", stamp.modules)
-        data += _data("from", [self.prefix + tail for tail in stamp.tails])
+        tails = [self.prefix + tail for tail in stamp.tails]
+        data = self._data(**{"op": stamp.ops, "module": stamp.modules, "from": tails})
         if stamp.parts not in names:
             shapes = "".join(map(self._part, stamp.parts))
             return f'<g{ident} transform="translate({x} {y})"{data}>{tip}{shapes}</g>'
