@@ -136,7 +136,7 @@ def pictures(kind: str) -> tuple[tuple[dict[str, Any], str], ...]:
             "file": f"pictures/{number}.js",
             "notes": list(picture.notes),
         }
-        found.append((said, picture.embedded()))
+        found.append((said, picture.svg(prefix="p-", data=True)))
     return tuple(found)
 
 

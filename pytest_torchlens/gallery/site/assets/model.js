@@ -11,182 +11,6 @@
   let cursor = null; // the box that was selected: an op may have several
   let turn = 0; // counts what was asked for: a picture that arrives late is not shown
 
-  // -- reading --------------------------------------------------------------------------------------
-
-  function modelFrom(raw) {
-    const given = lens.record(raw);
-    const made = {
-      title: lens.text(given.title) || document.title,
-      model: lens.text(given.model),
-      test: lens.text(given.test),
-      number: lens.number(given.number) || 1,
-      reason: lens.text(given.reason),
-      facets: lens.facets(given.facets),
-      ops: lens.number(given.ops),
-      total: lens.number(given.layers_total),
-      parameters: lens.number(given.parameters),
-      device: lens.text(given.device),
-      seconds: lens.number(given.seconds),
-      structure: lens.text(given.structure),
-      changes: lens.list(given.changes).map(lens.record),
-      omitted: lens.number(given.omitted),
-      pictures: lens.list(given.pictures).map(pictureFrom),
-      sources: lens.list(given.sources).map((one) => ({ place: lens.text(lens.record(one).place), code: lens.text(lens.record(one).code) })),
-      layers: lens.list(given.layers).map(layerFrom).filter((layer) => layer.label),
-    };
-    made.modules = modulesFrom(lens.list(given.modules), made.pictures.length);
-    const layers = new Map(made.layers.map((layer) => [layer.label, layer]));
-    const inside = Map.groupBy(made.layers, (layer) => layer.module);
-    made.layer = (label) => layers.get(label) || layers.get(withoutPass(label));
-    made.layersOf = (address) => inside.get(address) || [];
-    return made;
-  }
-
-  function pictureFrom(raw) {
-    const given = lens.record(raw);
-    return {
-      name: lens.text(given.name) || "picture",
-      isModule: given.kind === "module",
-      module: lens.text(given.module),
-      depth: Number.isFinite(given.depth) ? given.depth : Infinity,
-      isRolled: given.rolled !== false,
-      boxes: lens.number(given.boxes),
-      file: lens.link(given.file),
-      notes: lens.list(given.notes).map(lens.text).filter(Boolean),
-    };
-  }
-
-  function layerFrom(raw) {
-    const given = lens.record(raw);
-    return {
-      label: lens.text(given.label),
-      name: lens.text(given.name),
-      category: lens.text(given.category) || "other",
-      module: lens.text(given.module),
-      arguments: lens.text(given.arguments),
-      shape: lens.text(given.shape),
-      dtype: lens.text(given.dtype),
-      parameters: lens.number(given.parameters),
-      passes: lens.number(given.passes) || 1,
-      sources: lens.list(given.sources),
-      reads: lens.list(given.reads).map(lens.text),
-      readBy: lens.list(given.read_by).map(lens.text),
-      statistics: given.statistics ? lens.record(given.statistics) : null,
-    };
-  }
-
-  /** Modules by address, each with its parent, its children and the module whose picture shows its inside. */
-  function modulesFrom(list, pictures) {
-    const found = new Map();
-    for (const raw of list) {
-      const given = lens.record(raw);
-      const address = lens.text(given.address);
-      if (!address) continue;
-      found.set(address, {
-        address,
-        className: lens.text(given.class),
-        parameters: lens.number(given.parameters),
-        passes: lens.number(given.passes) || 1,
-        shape: lens.text(given.shape),
-        picture: Number.isInteger(given.picture) && given.picture >= 0 && given.picture < pictures ? given.picture : null,
-        equal: lens.text(given.like),
-        children: [],
-      });
-    }
-    for (const module of found.values()) {
-      module.parent = around(module.address, found);
-      module.name = module.parent ? module.address.slice(module.parent.address.length + 1) : module.address;
-      module.like = module.equal === module.address ? null : found.get(module.equal) || null;
-      module.pictured = [module, module.like].find((one) => one && one.picture !== null) || null;
-      if (module.parent) module.parent.children.push(module);
-    }
-    return found;
-  }
-
-  function around(address, modules) {
-    for (let end = address.lastIndexOf("."); end > 0; end = address.lastIndexOf(".", end - 1)) {
-      const found = modules.get(address.slice(0, end));
-      if (found) return found;
-    }
-    return null;
-  }
-
-  function withoutPass(label) {
-    return label.replace(/:\d+$/, "");
-  }
-
-  // -- what stands in a picture ---------------------------------------------------------------------
-
-  const known = new WeakMap();
-
-  /** Of a picture: elements by op and by module, boxes in order, and edges by the id of the box at each end. */
-  function marksOf(svg) {
-    if (!known.has(svg)) known.set(svg, readMarks(svg));
-    return known.get(svg);
-  }
-
-  function readMarks(svg) {
-    const marks = { ops: new Map(), modules: new Map(), boxes: [], from: new Map(), to: new Map() };
-    for (const element of svg.querySelectorAll("[data-op], [data-module]")) {
-      for (const label of namesIn(element, "op")) {
-        add(marks.ops, label, element);
-        if (withoutPass(label) !== label) add(marks.ops, withoutPass(label), element);
-      }
-      for (const address of namesIn(element, "module")) add(marks.modules, address, element);
-      if (!isFrame(element)) marks.boxes.push(element);
-    }
-    const byId = new Map(marks.boxes.map((box) => [box.id, box]));
-    for (const element of svg.querySelectorAll("[data-from]")) {
-      for (const from of element.dataset.from.split(" ")) {
-        const to = element.dataset.to || element.id; // a short edge is drawn as part of the box it leads to
-        const edge = { path: element.dataset.to ? element : null, tail: byId.get(from), head: byId.get(to) };
-        add(marks.from, from, edge);
-        add(marks.to, to, edge);
-      }
-    }
-    return marks;
-  }
-
-  function add(map, key, value) {
-    if (map.has(key)) map.get(key).push(value);
-    else map.set(key, [value]);
-  }
-
-  /** Names in an attribute of a box, in which a space of a name is written %20. */
-  function namesIn(element, name) {
-    return (element.dataset[name] || "").split(" ").filter(Boolean).map(decoded);
-  }
-
-  function decoded(name) {
-    try {
-      return decodeURIComponent(name);
-    } catch {
-      return name;
-    }
-  }
-
-  const isFrame = (element) => element.localName === "rect";
-  const isClosed = (element) => !isFrame(element) && !element.dataset.op;
-
-  /** The elements that show an op: its own, or else the closed module that it is in. */
-  function elementsOfOp(label, marks) {
-    const own = marks.ops.get(label) || marks.ops.get(withoutPass(label));
-    const layer = model.layer(label);
-    return own || (layer ? closedAround(layer.module, marks) : []);
-  }
-
-  function elementsOfModule(address, marks) {
-    return marks.modules.get(address) || closedAround(address, marks);
-  }
-
-  function closedAround(address, marks) {
-    for (let module = model.modules.get(address); module; module = module.parent) {
-      const shown = marks.modules.get(module.address) || [];
-      if (shown.length) return shown.filter(isClosed);
-    }
-    return [];
-  }
-
   // -- pictures, which come as scripts ----------------------------------------------------------------
 
   const arrived = new Map();
@@ -231,13 +55,18 @@
     return true;
   }
 
-  /** The number of a picture that has `name` among its ops or modules; null if there is none. */
-  async function pictureWith(name, kind, address) {
-    for (const place of candidates(address)) {
+  /** The number of a picture that shows `what`, an op or a module, by itself; null if there is none. */
+  async function pictureWith(what) {
+    for (const place of candidates(addressOf(what))) {
       const svg = await load(place).catch(() => null);
-      if (svg && marksOf(svg)[kind].has(name)) return place;
+      if (svg && lens.marksOf(svg).has(what)) return place;
     }
     return null;
+  }
+
+  /** The address of a module, or of the one that an op is in. */
+  function addressOf(what) {
+    return what.module || (model.layer(what.op) || {}).module;
   }
 
   /** Pictures that may show what is in a module: of modules around it, inner ones first, then of the whole, deep ones first. */
@@ -252,54 +81,32 @@
 
   // -- selecting --------------------------------------------------------------------------------------
 
-  const CLASSES = ["is-selected", "is-source", "is-reader", "is-in", "is-out"];
-
-  function unmark(root) {
-    for (const element of root.querySelectorAll(CLASSES.map((name) => `.${name}`).join())) element.classList.remove(...CLASSES);
-  }
-
   /** Select an op or a module, or nothing, and show it everywhere. */
   function select(what, { at = null, isRevealed = true } = {}) {
     selected = what;
-    const marks = viewer.svg ? marksOf(viewer.svg) : null;
-    const elements = marks ? mark(marks) : [];
+    const elements = mark();
     cursor = at || elements[0] || null;
     if (cursor && isRevealed) viewer.reveal(cursor);
-    const module = what && (what.module || (model.layer(what.op) || {}).module);
-    tree.select(model.modules.get(module) || null);
+    tree.select(selectedModule());
     showDetails(elements);
     lens.find("details-name").textContent = what ? what.op || what.module : "Details";
     writeAddress();
   }
 
-  /** Mark in the picture what is selected, the boxes that lead to it and those it leads to; returns its elements. */
-  function mark(marks) {
-    unmark(viewer.svg);
-    if (!selected) return [];
-    const elements = selected.op ? elementsOfOp(selected.op, marks) : elementsOfModule(selected.module, marks);
-    const put = (element, name) => element && element.classList.add(name);
-    for (const { id } of elements) {
-      for (const { path, tail } of marks.to.get(id) || []) {
-        put(path, "is-in");
-        put(tail, "is-source");
-      }
-      for (const { path, head } of marks.from.get(id) || []) {
-        put(path, "is-out");
-        put(head, "is-reader");
-      }
-    }
-    for (const element of elements) {
-      element.classList.remove("is-source", "is-reader");
-      element.classList.add("is-selected");
-    }
+  /** Mark in the picture what is selected; returns its elements. */
+  function mark() {
+    if (!viewer.svg) return [];
+    const marks = lens.marksOf(viewer.svg);
+    const elements = selected ? marks.elementsOf(selected, model) : [];
+    marks.select(elements);
     return elements;
   }
 
   function showDetails([element]) {
     const layer = selected && selected.op && model.layer(selected.op);
     const module = selected && selected.module && model.modules.get(selected.module);
-    if (layer) inspector.showOp(layer, element && element.dataset.op ? namesIn(element, "op") : []);
-    else if (module) inspector.showModule(module, element && !element.dataset.op ? namesIn(element, "module") : []);
+    if (layer) inspector.showOp(layer, element && element.dataset.op ? lens.namesIn(element, "op") : []);
+    else if (module) inspector.showModule(module, element && !element.dataset.op ? lens.namesIn(element, "module") : []);
     else if (selected) inspector.showUnknown(selected.op || selected.module);
     else inspector.showModel(model.pictures[number]);
   }
@@ -307,18 +114,17 @@
   /** Select an op or a module, in a picture that shows it if there is one. */
   async function reach(what) {
     setPane("picture");
-    const [name, kind] = what.op ? [what.op, "ops"] : [what.module, "modules"];
-    if (viewer.svg && !marksOf(viewer.svg)[kind].has(name)) {
+    const isShown = () => lens.marksOf(viewer.svg).has(what);
+    if (viewer.svg && !isShown()) {
       const mine = ++turn;
-      const address = what.op ? (model.layer(what.op) || {}).module : what.module;
-      const place = await pictureWith(name, kind, address);
+      const place = await pictureWith(what);
       if (mine !== turn) return;
       if (place !== null) await show(place);
     }
     select(what);
-    const [element] = viewer.svg.querySelectorAll(".is-selected");
-    if (!element) say(`${name} is not drawn in any picture.`);
-    else if (!marksOf(viewer.svg)[kind].has(name)) say(`${name} is inside ${namesIn(element, "module")[0]}, which is drawn closed.`);
+    if (!viewer.svg || isShown()) return;
+    const name = what.op || what.module;
+    say(cursor ? `${name} is inside ${lens.whatIs(cursor).module}, which is drawn closed.` : `${name} is not drawn in any picture.`);
   }
 
   /** Show the inside of what is selected: of the module, or of the innermost module around the op that has a picture. */
@@ -344,9 +150,7 @@
 
   /** The module that is selected, or that the selected op is in. */
   function selectedModule() {
-    if (!selected) return null;
-    const layer = selected.op && model.layer(selected.op);
-    return model.modules.get(selected.module || (layer && layer.module)) || null;
+    return (selected && model.modules.get(addressOf(selected))) || null;
   }
 
   async function up() {
@@ -363,16 +167,10 @@
   /** Go to the next or the previous box of the picture. */
   function step(by) {
     if (!viewer.svg) return;
-    const { boxes } = marksOf(viewer.svg);
+    const { boxes } = lens.marksOf(viewer.svg);
     const from = boxes.indexOf(cursor);
     const to = from < 0 ? (by > 0 ? 0 : boxes.length - 1) : from + by;
-    if (boxes[to]) select(whatIs(boxes[to]), { at: boxes[to] });
-  }
-
-  function whatIs(element) {
-    const [label] = namesIn(element, "op");
-    const [address] = namesIn(element, "module");
-    return label ? { op: label } : { module: address };
+    if (boxes[to]) select(lens.whatIs(boxes[to]), { at: boxes[to] });
   }
 
   // -- tools around the picture -------------------------------------------------------------------------
@@ -438,7 +236,7 @@
   function save() {
     if (!viewer.svg) return;
     const copy = viewer.svg.cloneNode(true);
-    unmark(copy);
+    lens.unmark(copy);
     copy.removeAttribute("style");
     const file = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
     const address = URL.createObjectURL(file);
@@ -479,7 +277,7 @@
   function listen(stage) {
     stage.addEventListener("click", (event) => {
       const element = event.target.closest("[data-op], [data-module]");
-      select(element ? whatIs(element) : null, { at: element, isRevealed: false });
+      select(element ? lens.whatIs(element) : null, { at: element, isRevealed: false });
     });
     stage.addEventListener("dblclick", (event) => {
       if (event.target.closest("[data-op], [data-module]")) openSelected();
@@ -528,7 +326,7 @@
   }
 
   lens.model = (raw) => {
-    model = modelFrom(raw);
+    model = lens.readModel(raw);
     const stage = lens.find("stage");
     const facts = [model.number > 1 ? `graph ${model.number}` : "", model.model, model.ops ? lens.count(model.ops, "op") : "", model.parameters ? `${lens.short(model.parameters)} params` : ""];
     lens.find("facts").textContent = facts.filter(Boolean).join(" · ");
