@@ -132,7 +132,7 @@ def loaded(site: Path) -> list[Path]:
     return [
         site / "index.html",
         site / "cards.js",
-        *(site / "assets" / name for name in ("site.css", "site.js", "index.js", "icon.svg")),
+        *(site / "assets" / name for name in ("site.css", "site.js", "card.js", "index.js", "icon.svg")),
     ]
 
 

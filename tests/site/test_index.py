@@ -217,6 +217,14 @@ def test_what_failed_stays_visible_with_its_reason(page):
     assert not page.one("#reason").is_displayed()
 
 
+def test_a_silhouette_that_is_missing_is_said(unchecked_page):
+    page = unchecked_page
+    sample_site.write(page.site, 4)
+    (page.site / "models" / "residual" / "1" / "silhouette.svg").unlink()
+    page.open("index.html#q=residual")
+    page.wait(lambda: page.texts(".why p") == ["its silhouette is missing"])
+
+
 def test_states_are_said_in_words(page):
     page.open("index.html#source=sample")
     words = set(page.texts(".badge"))

@@ -3,7 +3,14 @@
 
 {
   const SIDES = ["before", "after", "both"];
-  const SIGNS = new Map([["+", "added"], ["-", "removed"], ["−", "removed"], ["~", "changed"], ["!", "changed"], ["@", "place"]]);
+  const SIGNS = new Map([
+    ["+", "added"],
+    ["-", "removed"],
+    ["−", "removed"],
+    ["~", "changed"],
+    ["!", "changed"],
+    ["@", "place"],
+  ]);
 
   /** The lines of a diff, each with the class that its first sign says. */
   function lines(text) {
@@ -32,10 +39,19 @@
       if (!parsed.has(place)) parsed.set(place, lens.parsed(pictures[place].svg));
       const svg = parsed.get(place);
       if (svg) viewer.show(svg);
-      else lens.find("stage").replaceChildren(lens.element("div", { class: "nothing" }, lens.element("h2", {}, "This picture cannot be shown.")));
+      else
+        lens
+          .find("stage")
+          .replaceChildren(
+            lens.element("div", { class: "nothing" }, lens.element("h2", {}, "This picture cannot be shown.")),
+          );
     };
     pictures.forEach((picture, place) => {
-      const tab = lens.element("button", { type: "button", role: "tab", "aria-controls": "stage", click: () => choose(place) }, picture.name);
+      const tab = lens.element(
+        "button",
+        { type: "button", role: "tab", "aria-controls": "stage", click: () => choose(place) },
+        picture.name,
+      );
       tabs.push(tab);
     });
     const sides = lens.find("sides");
@@ -75,11 +91,17 @@
     lens.find("copy").addEventListener("click", copy);
     lens.linkHome();
     showUnion();
-    const pictures = lens.list(given.pictures).map(lens.record).map(({ name: side, svg }) => ({ name: lens.text(side), svg: lens.text(svg) }));
-    showSides(pictures.filter(({ svg }) => svg).sort((one, other) => SIDES.indexOf(one.name) - SIDES.indexOf(other.name)));
+    const pictures = lens
+      .list(given.pictures)
+      .map(lens.record)
+      .map(({ name: side, svg }) => ({ name: lens.text(side), svg: lens.text(svg) }));
+    showSides(
+      pictures.filter(({ svg }) => svg).sort((one, other) => SIDES.indexOf(one.name) - SIDES.indexOf(other.name)),
+    );
   };
 
   document.addEventListener("DOMContentLoaded", () => {
-    if (!lens.find("text").hasChildNodes()) lens.notify("data.js, which describes this change, is missing or cannot be read. The picture is all there is.");
+    if (!lens.find("text").hasChildNodes())
+      lens.notify("data.js, which describes this change, is missing or cannot be read. The picture is all there is.");
   });
 }

@@ -34,7 +34,12 @@
 
     option(entry, place) {
       const more = lens.element("span", { class: "soft" }, entry.more);
-      const attributes = { role: "option", id: `found-${place}`, "aria-selected": "false", click: () => this.pick(entry) };
+      const attributes = {
+        role: "option",
+        id: `found-${place}`,
+        "aria-selected": "false",
+        click: () => this.pick(entry),
+      };
       const made = lens.element("div", attributes, lens.element("bdi", {}, entry.name), more);
       made.entry = entry;
       return made;

@@ -5,7 +5,6 @@
   const RESERVED = ["q", "sort"];
   const CHUNK = 16; // cards made at a time; more as one scrolls
   const COMMON = 10; // values of a facet that are shown at once
-  const LONGEST = 4000; // characters of a card that are searched
 
   const collator = new Intl.Collator("en", { numeric: true });
   const by = (key, sign) => (one, other) => sign * (one[key] - other[key]) || one.place - other.place;
@@ -15,7 +14,10 @@
     ["ops-up", { words: "fewest ops", compare: by("ops", 1) }],
     ["parameters", { words: "most parameters", compare: by("parameters", -1) }],
     ["parameters-up", { words: "fewest parameters", compare: by("parameters", 1) }],
-    ["failures", { words: "failures first", compare: (one, other) => other.isBad - one.isBad || one.place - other.place }],
+    [
+      "failures",
+      { words: "failures first", compare: (one, other) => other.isBad - one.isBad || one.place - other.place },
+    ],
   ]);
 
   /** What is asked for: words, an order, and the chosen values of each facet. */
@@ -27,54 +29,6 @@
   let made = 0; // of these, how many stand on the page
 
   // -- reading --------------------------------------------------------------------------------------
-
-  /** A card with every field, whatever the data lacks. `table` has what many cards share. */
-  function cardFrom(raw, table) {
-    const given = recordOf(raw, table.columns);
-    const title = lens.text(given.title) || lens.text(given.test) || "(no title)";
-    const folder = lens.text(given.folder);
-    const card = {
-      title,
-      model: lens.text(given.model),
-      test: testOf(given.test, title, table.tests),
-      href: lens.link(given.href === undefined && folder ? `models/${folder}/index.html` : given.href),
-      silhouette: lens.link(given.silhouette === undefined && folder ? `models/${folder}/silhouette.svg` : given.silhouette),
-      ops: lens.number(given.ops),
-      parameters: lens.number(given.parameters),
-      passes: lens.number(given.passes) || 1,
-      facets: facetsOf(given.facets, table.values),
-      changes: lens.list(given.changes).map(lens.record),
-      reason: lens.text(given.reason),
-      isBad: given.is_bad === true,
-      isEarlier: given.is_earlier === true,
-      element: null,
-    };
-    const values = [...card.facets.values()].flat();
-    card.haystack = [title, card.model, card.test, ...values, card.reason].join("\n").slice(0, LONGEST).toLowerCase();
-    return card;
-  }
-
-  /** A card as a record; one that comes as a list has its fields in `columns`, and what is rare in a record at the end. */
-  function recordOf(raw, columns) {
-    if (!Array.isArray(raw)) return lens.record(raw);
-    return { ...Object.fromEntries(columns.map((name, place) => [name, raw[place]])), ...lens.record(raw[columns.length]) };
-  }
-
-  /** A test's id: a text, or the place of its pattern, in which {} stands for the title. */
-  function testOf(value, title, patterns) {
-    return Number.isInteger(value) ? lens.text(patterns[value]).split("{}").join(title) : lens.text(value);
-  }
-
-  /** Facets as a Map of lists: from a record, or from a list of places in the table of values. */
-  function facetsOf(value, table) {
-    if (!Array.isArray(value)) return new Map(lens.facets(value));
-    const found = new Map();
-    for (const place of value) {
-      const [name, word] = lens.list(table[place]).map(lens.text);
-      if (name && word) found.set(name, [...(found.get(name) || []), word]);
-    }
-    return found;
-  }
 
   /** The values of a facet with the number of cards that have them: common ones first, sizes from small to large. */
   function facetFrom(name) {
@@ -108,7 +62,8 @@
       if (failing < 0) shown.push(card);
       // a card counts in every facet if it is shown, and in the one that hides it if no other does
       if (failing < 0) card.values.forEach(countAll);
-      else if (!chosen.some((values, place) => place > failing && values && !hasAny(card, place, values))) countAll(card.values[failing]);
+      else if (!chosen.some((values, place) => place > failing && values && !hasAny(card, place, values)))
+        countAll(card.values[failing]);
     }
   }
 
@@ -193,61 +148,15 @@
   function makeMore() {
     const next = shown.slice(made, made + CHUNK);
     made += next.length;
-    lens.find("cards").append(...next.map(cardElement));
+    lens.find("cards").append(...next.map((card) => lens.cardElement(card, explain)));
   }
 
   function nothing() {
     const words = cards.length ? "No model matches all of this." : "There are no models here yet.";
-    const button = cards.length ? lens.element("button", { type: "button", click: clear }, "Clear search and filters") : null;
+    const button = cards.length
+      ? lens.element("button", { type: "button", click: clear }, "Clear search and filters")
+      : null;
     return lens.element("div", { class: "nothing" }, lens.element("h2", {}, words), button);
-  }
-
-  /** The element of a card, made when it is first shown. */
-  function cardElement(card) {
-    if (card.element) return card.element;
-    const kind = `card${card.isBad ? " is-bad" : ""}${card.isEarlier ? " is-earlier" : ""}`;
-    card.element = lens.element("article", { class: kind }, face(card), about(card));
-    return card.element;
-  }
-
-  /** The silhouette; where there is none, why. */
-  function face(card) {
-    if (!card.silhouette) {
-      return lens.element("div", { class: "face why", title: card.reason }, lens.element("p", {}, card.reason || "not drawn"));
-    }
-    const image = lens.element("img", { class: "face", alt: "", width: 320, height: 200, "data-src": card.silhouette });
-    near.observe(image);
-    return image;
-  }
-
-  function about(card) {
-    const numbers = [card.ops ? lens.count(card.ops, "op") : "", card.parameters ? `${lens.short(card.parameters)} params` : ""];
-    if (card.passes > 1) numbers.push(`${card.passes} passes`);
-    const source = (card.facets.get("source") || []).join(", ");
-    const badges = (card.facets.get("status") || []).filter((word) => word !== "passed").map(lens.badge);
-    if (card.isEarlier) badges.push(lens.element("span", { class: "badge quiet", title: "kept from an earlier run" }, "earlier run"));
-    const changes = card.changes.map((change) => changeLink(change)).filter(Boolean);
-    return lens.element(
-      "div",
-      { class: "about" },
-      lens.element("h2", {}, titleElement(card)),
-      lens.element("p", { class: "numbers" }, lens.element("span", {}, numbers.filter(Boolean).join(" · ") || card.model), lens.element("b", {}, source)),
-      badges.length || changes.length ? lens.element("p", { class: "badges" }, badges, changes) : null,
-    );
-  }
-
-  /** A link to the model's page; a button that tells the reason if there is no page. */
-  function titleElement(card) {
-    const attributes = { class: "main", title: `${card.title}\n${card.model}\n${card.test}` };
-    const name = lens.element("bdi", {}, card.title);
-    if (card.href) return lens.element("a", { ...attributes, href: card.href }, name);
-    return lens.element("button", { ...attributes, type: "button", click: () => explain(card) }, name);
-  }
-
-  function changeLink(change) {
-    const href = lens.link(change.href);
-    const name = lens.text(change.name);
-    return href && lens.element("a", { href }, name ? `see the change of ${name}` : "see the change");
   }
 
   function explain(card) {
@@ -290,7 +199,9 @@
 
   /** Numbers and marks of a facet; rows are put in anew only when there are others to show. */
   function showFacet(facet) {
-    const rows = facet.sorted.filter(({ value }, place) => facet.isLong || place < COMMON || isChosen(facet.name, value));
+    const rows = facet.sorted.filter(
+      ({ value }, place) => facet.isLong || place < COMMON || isChosen(facet.name, value),
+    );
     for (const { value, count } of rows) {
       const { row, box, number } = facet.rows.get(value);
       box.checked = isChosen(facet.name, value);
@@ -298,7 +209,9 @@
       row.classList.toggle("is-empty", count === 0);
     }
     const elements = rows.map(({ value }) => facet.rows.get(value).row);
-    const isSame = elements.length === facet.list.children.length && elements.every((row, place) => row === facet.list.children[place]);
+    const isSame =
+      elements.length === facet.list.children.length &&
+      elements.every((row, place) => row === facet.list.children[place]);
     if (!isSame) facet.list.replaceChildren(...elements);
     facet.more.hidden = facet.sorted.length <= COMMON;
     facet.more.textContent = facet.isLong ? "fewer" : `${facet.sorted.length - rows.length} more`;
@@ -310,25 +223,23 @@
     for (const [name, values] of asked.chosen) {
       for (const value of values) {
         const label = `Remove the filter ${name}: ${value}`;
-        found.push(lens.element("button", { type: "button", "aria-label": label, click: () => toggle(name, value) }, lens.element("bdi", {}, `${name}: ${value}`), " ×"));
+        found.push(
+          lens.element(
+            "button",
+            { type: "button", "aria-label": label, click: () => toggle(name, value) },
+            lens.element("bdi", {}, `${name}: ${value}`),
+            " ×",
+          ),
+        );
       }
     }
-    if (found.length > 1) found.push(lens.element("button", { type: "button", class: "all", click: clear }, "Clear all"));
+    if (found.length > 1)
+      found.push(lens.element("button", { type: "button", class: "all", click: clear }, "Clear all"));
     lens.find("chosen").replaceChildren(...found);
   }
 
   // -- what is near the window ------------------------------------------------------------------------
 
-  const near = new IntersectionObserver(
-    (entries) => {
-      for (const { target, isIntersecting } of entries) {
-        if (!isIntersecting) continue;
-        target.src = target.dataset.src;
-        near.unobserve(target);
-      }
-    },
-    { rootMargin: "100px" },
-  );
   const end = new IntersectionObserver(
     ([entry]) => {
       if (!entry.isIntersecting || made >= shown.length) return;
@@ -346,9 +257,13 @@
     const mains = [...document.querySelectorAll(".cards .main")];
     const from = mains.indexOf(document.activeElement);
     const tops = mains.map((main) => main.closest(".card").offsetTop);
-    const wide = Math.max(tops.findIndex((top) => top > tops[0]), 1);
+    const wide = Math.max(
+      tops.findIndex((top) => top > tops[0]),
+      1,
+    );
     const to = from < 0 ? 0 : from + columns + rows * wide;
-    if (from < 0 && document.activeElement !== document.body && document.activeElement !== lens.find("cards")) return false;
+    if (from < 0 && document.activeElement !== document.body && document.activeElement !== lens.find("cards"))
+      return false;
     if (to < 0) lens.find("search").focus();
     else if (to < mains.length) mains[to].focus();
     else if (from < 0 || mains.length === 0) return false;
@@ -413,17 +328,26 @@
 
   lens.cards = (raw) => {
     const given = lens.record(raw);
-    const table = { columns: lens.list(given.columns).map(lens.text), tests: lens.list(given.tests), values: lens.list(given.values) };
-    cards = lens.list(given.cards).map((card) => cardFrom(card, table));
+    const table = {
+      columns: lens.list(given.columns).map(lens.text),
+      tests: lens.list(given.tests),
+      values: lens.list(given.values),
+    };
+    cards = lens.list(given.cards).map((card) => lens.readCard(card, table));
     cards.sort((one, other) => collator.compare(one.title, other.title));
     cards.forEach((card, place) => (card.place = place));
-    facets = lens.list(given.facets).map(lens.text).map(facetFrom).filter((facet) => facet.sorted.length > 0);
+    facets = lens
+      .list(given.facets)
+      .map(lens.text)
+      .map(facetFrom)
+      .filter((facet) => facet.sorted.length > 0);
     for (const card of cards) {
       card.values = facets.map(({ name, values }) => (card.facets.get(name) || []).map((value) => values.get(value)));
     }
     lens.find("title").textContent = lens.text(given.title) || document.title;
     lens.find("when").textContent = lens.text(given.when);
-    if (given.finished === false) lens.notify("The run is not finished: more models come. Load the page again to see them.");
+    if (given.finished === false)
+      lens.notify("The run is not finished: more models come. Load the page again to see them.");
     listen();
     makeFacets();
     readAddress();
@@ -438,7 +362,9 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     if (cards.length === 0 && !lens.find("notice").textContent && !lens.find("sort").options.length) {
-      lens.notify("cards.js, which lists the models, is missing or cannot be read. Run the tests again to have it written.");
+      lens.notify(
+        "cards.js, which lists the models, is missing or cannot be read. Run the tests again to have it written.",
+      );
     }
   });
 }

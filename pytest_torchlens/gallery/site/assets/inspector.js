@@ -37,19 +37,31 @@
         this.statuses(),
         model.reason ? lens.element("pre", { class: "reason" }, model.reason) : null,
         table(rows),
-        picture ? section("This picture", table([["boxes", picture.boxes ? lens.long(picture.boxes) : ""]]), picture.notes.map((note) => lens.element("p", { class: "soft" }, note))) : null,
-        model.omitted ? lens.element("p", { class: "soft" }, `${lens.count(model.omitted, "layer")} left out of these details: there are too many.`) : null,
-        lens.element("p", { class: "hint" }, "Click an op to see what it is and where it comes from. Double-click a module to see its inside. Press ? for keys."),
+        picture
+          ? section(
+              "This picture",
+              table([["boxes", picture.boxes ? lens.long(picture.boxes) : ""]]),
+              picture.notes.map((note) => lens.element("p", { class: "soft" }, note)),
+            )
+          : null,
+        model.omitted
+          ? lens.element(
+              "p",
+              { class: "soft" },
+              `${lens.count(model.omitted, "layer")} left out of these details: there are too many.`,
+            )
+          : null,
+        lens.element(
+          "p",
+          { class: "hint" },
+          "Click an op to see what it is and where it comes from. Double-click a module to see its inside. Press ? for keys.",
+        ),
       );
     }
 
     statuses() {
       const words = (this.model.facets.find(([name]) => name === "status") || ["", []])[1];
-      const changes = this.model.changes.map((change) => {
-        const href = lens.link(change.href);
-        const name = lens.text(change.name);
-        return href && lens.element("a", { href }, name ? `see the change of ${name}` : "see the change");
-      });
+      const changes = this.model.changes.map(lens.changeLink).filter(Boolean);
       return lens.element("p", { class: "badges" }, words.map(lens.badge), changes);
     }
 
@@ -59,7 +71,12 @@
       const sources = layer.sources.map((place) => this.model.sources[place]).filter(Boolean);
       this.show(
         heading(layer.label, layer.category),
-        lens.element("p", { class: "call" }, lens.element("b", {}, layer.name), layer.arguments ? ` ${layer.arguments}` : ""),
+        lens.element(
+          "p",
+          { class: "call" },
+          lens.element("b", {}, layer.name),
+          layer.arguments ? ` ${layer.arguments}` : "",
+        ),
         table([
           ["shape", layer.shape],
           ["dtype", layer.dtype],
@@ -71,7 +88,9 @@
         layer.reads.length ? section("Reads", this.opLinks(layer.reads)) : null,
         layer.readBy.length ? section("Read by", this.opLinks(layer.readBy)) : null,
         layer.statistics ? section("Values", statistics(layer.statistics)) : null,
-        others.length > 1 ? section(`This box stands for ${lens.count(others.length, "layer")}`, this.opLinks(others)) : null,
+        others.length > 1
+          ? section(`This box stands for ${lens.count(others.length, "layer")}`, this.opLinks(others))
+          : null,
       );
     }
 
@@ -84,7 +103,18 @@
       this.show(
         heading(module.address, "module"),
         lens.element("p", { class: "call" }, lens.element("b", {}, module.className)),
-        target ? lens.element("p", {}, lens.element("button", { type: "button", class: "primary", click: () => this.go.open(module) }, `${words} `, lens.element("kbd", {}, "o"))) : null,
+        target
+          ? lens.element(
+              "p",
+              {},
+              lens.element(
+                "button",
+                { type: "button", class: "primary", click: () => this.go.open(module) },
+                `${words} `,
+                lens.element("kbd", {}, "o"),
+              ),
+            )
+          : null,
         table([
           ["shape", module.shape],
           ["parameters", lens.long(module.parameters)],
@@ -92,8 +122,18 @@
           ["in", module.parent ? this.moduleLink(module.parent.address) : ""],
           ["equal to", module.like ? this.moduleLink(module.like.address) : ""],
         ]),
-        others.length > 1 ? section(`This box stands for ${lens.count(others.length, "module")}`, links(others, (address) => this.moduleLink(address))) : null,
-        module.children.length ? section("Modules in it", links(module.children, (child) => this.moduleLink(child.address, `${child.name} ${child.className}`))) : null,
+        others.length > 1
+          ? section(
+              `This box stands for ${lens.count(others.length, "module")}`,
+              links(others, (address) => this.moduleLink(address)),
+            )
+          : null,
+        module.children.length
+          ? section(
+              "Modules in it",
+              links(module.children, (child) => this.moduleLink(child.address, `${child.name} ${child.className}`)),
+            )
+          : null,
         layers.length ? section("Ops in it", this.opLinks(layers.map((layer) => layer.label))) : null,
       );
     }
@@ -106,7 +146,9 @@
 
     moduleLink(address, words = address) {
       const attributes = { type: "button", class: "link", title: address, click: () => this.go.module(address) };
-      return this.model.modules.has(address) ? lens.element("button", attributes, lens.element("bdi", {}, words)) : words;
+      return this.model.modules.has(address)
+        ? lens.element("button", attributes, lens.element("bdi", {}, words))
+        : words;
     }
 
     opLinks(labels) {
@@ -114,7 +156,13 @@
         const layer = this.model.layer(label);
         if (!layer) return lens.element("bdi", {}, label);
         const more = lens.element("span", { class: "soft" }, layer.shape);
-        return lens.element("button", { type: "button", class: "link op", click: () => this.go.op(label) }, dot(layer.category), lens.element("bdi", {}, label), more);
+        return lens.element(
+          "button",
+          { type: "button", class: "link op", click: () => this.go.op(label) },
+          dot(layer.category),
+          lens.element("bdi", {}, label),
+          more,
+        );
       });
     }
   }
@@ -126,7 +174,12 @@
   }
 
   function heading(title, category) {
-    return lens.element("header", {}, lens.element("p", { class: "kind" }, dot(category), category), lens.element("h2", { title }, lens.element("bdi", {}, title)));
+    return lens.element(
+      "header",
+      {},
+      lens.element("p", { class: "kind" }, dot(category), category),
+      lens.element("h2", { title }, lens.element("bdi", {}, title)),
+    );
   }
 
   function section(title, ...parts) {
@@ -135,13 +188,19 @@
 
   /** Rows of name and value; those without a value are left out. */
   function table(rows) {
-    const cells = rows.filter(([, value]) => value !== "").map(([name, value]) => [lens.element("dt", {}, name), lens.element("dd", {}, value)]);
+    const cells = rows
+      .filter(([, value]) => value !== "")
+      .map(([name, value]) => [lens.element("dt", {}, name), lens.element("dd", {}, value)]);
     return lens.element("dl", { class: "table" }, cells.flat());
   }
 
   /** A list of links; a long one shows its rest when asked. */
   function links(items, linkOf) {
-    const list = lens.element("ul", { class: "links" }, items.slice(0, MANY).map((item) => lens.element("li", {}, linkOf(item))));
+    const list = lens.element(
+      "ul",
+      { class: "links" },
+      items.slice(0, MANY).map((item) => lens.element("li", {}, linkOf(item))),
+    );
     const rest = items.slice(MANY);
     if (rest.length === 0) return list;
     const more = lens.element("button", { type: "button", class: "more" }, `${lens.long(rest.length)} more`);
@@ -158,18 +217,36 @@
     const own = inner.findIndex(({ place }) => !place.startsWith("torch/"));
     const [shown, rest] = [inner.slice(0, own + 1 || 1), inner.slice(own + 1 || 1)];
     const list = (lines) => lens.element("ul", { class: "lines" }, lines.map(sourceLine));
-    const around = rest.length ? lens.element("details", {}, lens.element("summary", {}, `called from ${lens.count(rest.length, "line")}`), list(rest)) : null;
+    const around = rest.length
+      ? lens.element(
+          "details",
+          {},
+          lens.element("summary", {}, `called from ${lens.count(rest.length, "line")}`),
+          list(rest),
+        )
+      : null;
     return [list(shown), around];
   }
 
   function sourceLine({ place, code }) {
-    return lens.element("li", {}, lens.element("p", { class: "place", title: place }, lens.element("bdi", {}, place)), code ? lens.element("pre", {}, code) : null);
+    return lens.element(
+      "li",
+      {},
+      lens.element("p", { class: "place", title: place }, lens.element("bdi", {}, place)),
+      code ? lens.element("pre", {}, code) : null,
+    );
   }
 
   function statistics(given) {
-    const rows = ["min", "max", "mean", "std"].map((name) => [name, Number.isFinite(given[name]) ? given[name].toPrecision(4) : lens.text(given[name])]);
+    const rows = ["min", "max", "mean", "std"].map((name) => [
+      name,
+      Number.isFinite(given[name]) ? given[name].toPrecision(4) : lens.text(given[name]),
+    ]);
     if (Number.isFinite(given.zeros)) rows.push(["zeros", `${(100 * given.zeros).toFixed(1)} %`]);
-    for (const [name, words] of [["nan", "not a number"], ["infinite", "infinite"]]) {
+    for (const [name, words] of [
+      ["nan", "not a number"],
+      ["infinite", "infinite"],
+    ]) {
       if (given[name]) rows.push([words, lens.element("strong", { class: "bad" }, lens.text(given[name]))]);
     }
     return [histogram(lens.list(given.histogram).map(lens.number), given), table(rows)];
@@ -178,8 +255,17 @@
   function histogram(counts, { min, max }) {
     const most = Math.max(...counts, 0);
     if (most === 0) return null;
-    const bars = counts.map((count) => lens.element("i", { style: `height:${Math.max((100 * count) / most, count ? 4 : 0).toFixed(1)}%`, title: lens.long(count) }));
-    return lens.element("figure", { class: "histogram", "aria-label": `Histogram from ${min} to ${max}` }, lens.element("div", {}, bars));
+    const bars = counts.map((count) =>
+      lens.element("i", {
+        style: `height:${Math.max((100 * count) / most, count ? 4 : 0).toFixed(1)}%`,
+        title: lens.long(count),
+      }),
+    );
+    return lens.element(
+      "figure",
+      { class: "histogram", "aria-label": `Histogram from ${min} to ${max}` },
+      lens.element("div", {}, bars),
+    );
   }
 
   lens.Inspector = Inspector;

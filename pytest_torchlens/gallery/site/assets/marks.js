@@ -102,7 +102,8 @@ and data-to the boxes of an edge. */
   };
 
   lens.unmark = (svg) => {
-    for (const element of svg.querySelectorAll(CLASSES.map((name) => `.${name}`).join())) element.classList.remove(...CLASSES);
+    for (const element of svg.querySelectorAll(CLASSES.map((name) => `.${name}`).join()))
+      element.classList.remove(...CLASSES);
   };
 
   /** Names in an attribute of a box, in which a space of a name is written %20. */

@@ -20,7 +20,8 @@
 
   /** A promise of the picture's element. */
   function load(place) {
-    if (!loading.has(place)) loading.set(place, arrived.has(place) ? Promise.resolve(arrived.get(place)) : fetched(place));
+    if (!loading.has(place))
+      loading.set(place, arrived.has(place) ? Promise.resolve(arrived.get(place)) : fetched(place));
     return loading.get(place);
   }
 
@@ -72,9 +73,12 @@
   /** Pictures that may show what is in a module: of modules around it, inner ones first, then of the whole, deep ones first. */
   function candidates(address) {
     const found = [];
-    for (let module = model.modules.get(address); module; module = module.parent) if (module.picture !== null) found.push(module.picture);
+    for (let module = model.modules.get(address); module; module = module.parent)
+      if (module.picture !== null) found.push(module.picture);
     const { isRolled } = model.pictures[number];
-    const wholes = model.pictures.map((picture, place) => ({ picture, place })).filter(({ picture }) => !picture.isModule && picture.isRolled === isRolled);
+    const wholes = model.pictures
+      .map((picture, place) => ({ picture, place }))
+      .filter(({ picture }) => !picture.isModule && picture.isRolled === isRolled);
     wholes.sort((one, other) => other.picture.boxes - one.picture.boxes);
     return [...found, ...wholes.map(({ place }) => place)];
   }
@@ -106,7 +110,8 @@
     const layer = selected && selected.op && model.layer(selected.op);
     const module = selected && selected.module && model.modules.get(selected.module);
     if (layer) inspector.showOp(layer, element && element.dataset.op ? lens.namesIn(element, "op") : []);
-    else if (module) inspector.showModule(module, element && !element.dataset.op ? lens.namesIn(element, "module") : []);
+    else if (module)
+      inspector.showModule(module, element && !element.dataset.op ? lens.namesIn(element, "module") : []);
     else if (selected) inspector.showUnknown(selected.op || selected.module);
     else inspector.showModel(model.pictures[number]);
   }
@@ -124,7 +129,11 @@
     select(what);
     if (!viewer.svg || isShown()) return;
     const name = what.op || what.module;
-    say(cursor ? `${name} is inside ${lens.whatIs(cursor).module}, which is drawn closed.` : `${name} is not drawn in any picture.`);
+    say(
+      cursor
+        ? `${name} is inside ${lens.whatIs(cursor).module}, which is drawn closed.`
+        : `${name} is not drawn in any picture.`,
+    );
   }
 
   /** Show the inside of what is selected: of the module, or of the innermost module around the op that has a picture. */
@@ -184,7 +193,13 @@
   }
 
   function showViews(picture) {
-    const option = ({ name, boxes }, place) => new Option(boxes ? `${name} · ${lens.count(boxes, "box").replace("boxs", "boxes")}` : name, place, false, place === number);
+    const option = ({ name, boxes }, place) =>
+      new Option(
+        boxes ? `${name} · ${lens.count(boxes, "box").replace("boxs", "boxes")}` : name,
+        place,
+        false,
+        place === number,
+      );
     const group = (label, isWanted) => {
       const options = model.pictures.map((one, place) => (isWanted(one) ? option(one, place) : null)).filter(Boolean);
       return options.length ? lens.element("optgroup", { label }, options) : "";
@@ -197,7 +212,9 @@
   }
 
   function partnerOf(picture, isRolled) {
-    const others = model.pictures.filter((one) => one.isRolled === isRolled && one.isModule === picture.isModule && one.module === picture.module);
+    const others = model.pictures.filter(
+      (one) => one.isRolled === isRolled && one.isModule === picture.isModule && one.module === picture.module,
+    );
     return others.find((one) => one.depth === picture.depth) || others[0];
   }
 
@@ -216,10 +233,23 @@
     for (let module = model.modules.get(picture.module); module; module = module.parent) chain.unshift(module);
     const name = model.model || model.title;
     const crumb = (words, title, go, isLast) =>
-      lens.element("li", {}, go && !isLast ? lens.element("button", { type: "button", class: "link", title, click: go }, lens.element("bdi", {}, words)) : lens.element("bdi", { title, "aria-current": isLast ? "page" : null }, words));
+      lens.element(
+        "li",
+        {},
+        go && !isLast
+          ? lens.element("button", { type: "button", class: "link", title, click: go }, lens.element("bdi", {}, words))
+          : lens.element("bdi", { title, "aria-current": isLast ? "page" : null }, words),
+      );
     lens.find("crumbs").replaceChildren(
       crumb(name, "the whole model", () => toPicture(0), picture.module === "" && number === 0),
-      ...chain.map((module, place) => crumb(module.name, module.address, module.picture === null ? null : () => toPicture(module.picture), place === chain.length - 1)),
+      ...chain.map((module, place) =>
+        crumb(
+          module.name,
+          module.address,
+          module.picture === null ? null : () => toPicture(module.picture),
+          place === chain.length - 1,
+        ),
+      ),
       ...(picture.module === "" && number !== 0 ? [crumb(picture.name, picture.name, null, true)] : []),
     );
   }
@@ -240,14 +270,17 @@
     copy.removeAttribute("style");
     const file = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
     const address = URL.createObjectURL(file);
-    const name = `${model.title} ${model.pictures[number] ? model.pictures[number].name : ""}`.replace(/[^\w.]+/g, "-").slice(0, 80);
+    const name = `${model.title} ${model.pictures[number] ? model.pictures[number].name : ""}`
+      .replace(/[^\w.]+/g, "-")
+      .slice(0, 80);
     lens.element("a", { href: address, download: `${name}.svg` }).click();
     setTimeout(() => URL.revokeObjectURL(address), 1000);
   }
 
   function setPane(name) {
     document.body.dataset.pane = name;
-    for (const button of document.querySelectorAll(".panes-switch button")) button.setAttribute("aria-pressed", String(button.dataset.pane === name));
+    for (const button of document.querySelectorAll(".panes-switch button"))
+      button.setAttribute("aria-pressed", String(button.dataset.pane === name));
   }
 
   // -- the address --------------------------------------------------------------------------------------
@@ -265,7 +298,8 @@
     const place = model.pictures[asked] ? asked : 0;
     const op = parameters.get("op");
     const module = parameters.get("module");
-    if (model.pictures.length && (place !== number || !viewer.svg) && !(await show(place)) && viewer.svg === null) return;
+    if (model.pictures.length && (place !== number || !viewer.svg) && !(await show(place)) && viewer.svg === null)
+      return;
     if (op) await reach({ op });
     else if (module && (place !== 0 || !viewer.svg)) select({ module });
     else if (module) await reach({ module });
@@ -284,9 +318,12 @@
     });
     lens.find("view").addEventListener("change", (event) => toPicture(Number(event.target.value)));
     for (const button of lens.find("rolling").querySelectorAll("button")) {
-      button.addEventListener("click", () => toPicture(model.pictures.indexOf(partnerOf(model.pictures[number], button.dataset.rolled === "true"))));
+      button.addEventListener("click", () =>
+        toPicture(model.pictures.indexOf(partnerOf(model.pictures[number], button.dataset.rolled === "true"))),
+      );
     }
-    for (const button of document.querySelectorAll(".panes-switch button")) button.addEventListener("click", () => setPane(button.dataset.pane));
+    for (const button of document.querySelectorAll(".panes-switch button"))
+      button.addEventListener("click", () => setPane(button.dataset.pane));
     lens.find("save").addEventListener("click", save);
     window.addEventListener("hashchange", readAddress);
     const isFree = ({ target }) => target === document.body || stage.contains(target);
@@ -314,13 +351,26 @@
 
   function entries() {
     const layers = model.layers.map((layer) => {
-      const places = layer.sources.map((place) => model.sources[place]).filter(Boolean).map(({ place }) => place);
+      const places = layer.sources
+        .map((place) => model.sources[place])
+        .filter(Boolean)
+        .map(({ place }) => place);
       const words = [layer.label, layer.name, layer.arguments, layer.category, layer.module, layer.shape, ...places];
       const more = [layer.name, layer.arguments, layer.module && `in ${layer.module}`].filter(Boolean).join(" · ");
-      return { name: layer.label, more, haystack: words.join("\n").toLowerCase(), pick: () => reach({ op: layer.label }) };
+      return {
+        name: layer.label,
+        more,
+        haystack: words.join("\n").toLowerCase(),
+        pick: () => reach({ op: layer.label }),
+      };
     });
     const modules = [...model.modules.values()].map(({ address, className }) => {
-      return { name: address, more: className, haystack: `${address}\n${className}`.toLowerCase(), pick: () => reach({ module: address }) };
+      return {
+        name: address,
+        more: className,
+        haystack: `${address}\n${className}`.toLowerCase(),
+        pick: () => reach({ module: address }),
+      };
     });
     return [...layers, ...modules];
   }
@@ -328,7 +378,12 @@
   lens.model = (raw) => {
     model = lens.readModel(raw);
     const stage = lens.find("stage");
-    const facts = [model.number > 1 ? `graph ${model.number}` : "", model.model, model.ops ? lens.count(model.ops, "op") : "", model.parameters ? `${lens.short(model.parameters)} params` : ""];
+    const facts = [
+      model.number > 1 ? `graph ${model.number}` : "",
+      model.model,
+      model.ops ? lens.count(model.ops, "op") : "",
+      model.parameters ? `${lens.short(model.parameters)} params` : "",
+    ];
     lens.find("facts").textContent = facts.filter(Boolean).join(" · ");
     lens.linkHome();
     viewer = lens.viewerWithButtons(stage);
@@ -337,7 +392,10 @@
       module: (address) => reach({ module: address }),
       open,
     });
-    tree = new lens.Tree(lens.find("tree"), model.modules, { onSelect: (module) => reach({ module: module.address }), onOpen: open });
+    tree = new lens.Tree(lens.find("tree"), model.modules, {
+      onSelect: (module) => reach({ module: module.address }),
+      onOpen: open,
+    });
     new lens.Finder(lens.find("find"), lens.find("found"), entries());
     const first = stage.querySelector(":scope > svg");
     if (first) {
@@ -352,6 +410,7 @@
   };
 
   document.addEventListener("DOMContentLoaded", () => {
-    if (model === null) lens.notify("data.js, which describes this model, is missing or cannot be read. The picture is all there is.");
+    if (model === null)
+      lens.notify("data.js, which describes this model, is missing or cannot be read. The picture is all there is.");
   });
 }

@@ -21,8 +21,13 @@
       changes: lens.list(given.changes).map(lens.record),
       omitted: lens.number(given.omitted),
       pictures: lens.list(given.pictures).map(pictureFrom),
-      sources: lens.list(given.sources).map((one) => ({ place: lens.text(lens.record(one).place), code: lens.text(lens.record(one).code) })),
-      layers: lens.list(given.layers).map(layerFrom).filter((layer) => layer.label),
+      sources: lens
+        .list(given.sources)
+        .map((one) => ({ place: lens.text(lens.record(one).place), code: lens.text(lens.record(one).code) })),
+      layers: lens
+        .list(given.layers)
+        .map(layerFrom)
+        .filter((layer) => layer.label),
     };
     made.modules = modulesFrom(lens.list(given.modules), made.pictures.length);
     const layers = new Map(made.layers.map((layer) => [layer.label, layer]));
@@ -78,7 +83,8 @@
         parameters: lens.number(given.parameters),
         passes: lens.number(given.passes) || 1,
         shape: lens.text(given.shape),
-        picture: Number.isInteger(given.picture) && given.picture >= 0 && given.picture < pictures ? given.picture : null,
+        picture:
+          Number.isInteger(given.picture) && given.picture >= 0 && given.picture < pictures ? given.picture : null,
         equal: lens.text(given.like),
         children: [],
       });

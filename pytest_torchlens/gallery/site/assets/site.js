@@ -50,9 +50,16 @@ const lens = {};
   lens.count = (number, word) => `${lens.long(number)} ${word}${number === 1 ? "" : "s"}`;
 
   const TONES = new Map([
-    ["failed", "bad"], ["crashed", "bad"], ["not valid", "bad"], ["timeout", "bad"],
-    ["validated", "good"], ["passed", "good"], ["same", "good"],
-    ["changed", "changed"], ["missing", "changed"], ["not drawn", "changed"],
+    ["failed", "bad"],
+    ["crashed", "bad"],
+    ["not valid", "bad"],
+    ["timeout", "bad"],
+    ["validated", "good"],
+    ["passed", "good"],
+    ["same", "good"],
+    ["changed", "changed"],
+    ["missing", "changed"],
+    ["not drawn", "changed"],
   ]);
   const SIGNS = { bad: "✕ ", good: "✓ ", changed: "± ", quiet: "" };
 
@@ -60,6 +67,13 @@ const lens = {};
   lens.badge = (word) => {
     const tone = TONES.get(word) || "quiet";
     return lens.element("span", { class: `badge ${tone}` }, SIGNS[tone] + word);
+  };
+
+  /** A link to the page of a changed snapshot; null for anything else. */
+  lens.changeLink = (change) => {
+    const href = lens.link(change.href);
+    const name = lens.text(change.name);
+    return href && lens.element("a", { href }, name ? `see the change of ${name}` : "see the change");
   };
 
   // -- the address ---------------------------------------------------------------------------------
@@ -104,7 +118,8 @@ const lens = {};
   const THEMES = ["auto", "light", "dark"];
   const MEDIA = { auto: "(prefers-color-scheme: dark)", light: "not all", dark: "all" };
 
-  lens.theme = () => (THEMES.includes(document.documentElement.dataset.theme) ? document.documentElement.dataset.theme : "auto");
+  lens.theme = () =>
+    THEMES.includes(document.documentElement.dataset.theme) ? document.documentElement.dataset.theme : "auto";
 
   function setTheme(name) {
     document.documentElement.dataset.theme = THEMES.includes(name) ? name : "auto";

@@ -30,23 +30,65 @@
     }
 
     list(modules) {
-      return lens.element("ul", {}, modules.map((module) => this.item(module)));
+      return lens.element(
+        "ul",
+        {},
+        modules.map((module) => this.item(module)),
+      );
     }
 
     item(module) {
       const fold = module.children.length
-        ? lens.element("button", { type: "button", class: "fold", "aria-expanded": "false", "aria-label": `Inside ${module.address}`, click: () => this.unfold(module) })
+        ? lens.element("button", {
+            type: "button",
+            class: "fold",
+            "aria-expanded": "false",
+            "aria-label": `Inside ${module.address}`,
+            click: () => this.unfold(module),
+          })
         : lens.element("span", { class: "fold" });
       const main = lens.element(
         "button",
-        { type: "button", class: "main", title: `${module.address}\n${module.className}`, "data-address": module.address, click: () => this.onSelect(module), dblclick: () => this.onOpen(module) },
+        {
+          type: "button",
+          class: "main",
+          title: `${module.address}\n${module.className}`,
+          "data-address": module.address,
+          click: () => this.onSelect(module),
+          dblclick: () => this.onOpen(module),
+        },
         lens.element("bdi", { class: "own" }, module.name),
         " ",
         lens.element("bdi", { class: "class" }, module.className),
       );
-      const like = module.like ? lens.element("button", { type: "button", class: "like", title: `Equal to ${module.like.address}, and drawn as it`, click: () => this.onSelect(module.like) }, "= ", lens.element("bdi", {}, module.like.address)) : null;
+      const like = module.like
+        ? lens.element(
+            "button",
+            {
+              type: "button",
+              class: "like",
+              title: `Equal to ${module.like.address}, and drawn as it`,
+              click: () => this.onSelect(module.like),
+            },
+            "= ",
+            lens.element("bdi", {}, module.like.address),
+          )
+        : null;
       const size = lens.element("span", { class: "size" }, module.parameters ? lens.short(module.parameters) : "");
-      const inside = module.picture === null ? null : lens.element("button", { type: "button", class: "inside", title: "Its own picture", "aria-label": `Picture of ${module.address}`, click: () => this.onOpen(module) }, "⤢");
+      const inside =
+        module.picture === null
+          ? null
+          : lens.element(
+              "button",
+              {
+                type: "button",
+                class: "inside",
+                title: "Its own picture",
+                "aria-label": `Picture of ${module.address}`,
+                click: () => this.onOpen(module),
+              },
+              "⤢",
+            );
       const row = lens.element("div", { class: "branch" }, fold, main, like, size, inside);
       const item = lens.element("li", {}, row);
       this.rows.set(module.address, { item, row, fold, main, inner: null });

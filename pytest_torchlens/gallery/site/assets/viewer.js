@@ -93,7 +93,10 @@ The picture is as large as its zoom says, and the box scrolls natively: wheel, t
       const room = this.stage.getBoundingClientRect();
       const place = element.getBoundingClientRect();
       const isIn =
-        place.left >= room.left && place.right <= room.right && place.top >= room.top + MARGIN && place.bottom <= room.bottom - MARGIN;
+        place.left >= room.left &&
+        place.right <= room.right &&
+        place.top >= room.top + MARGIN &&
+        place.bottom <= room.bottom - MARGIN;
       if (isIn || room.width === 0) return;
       const space = (free, size) => (size > free ? MARGIN : (free - size) / 2); // large ones from their beginning
       this.stage.scrollBy({
@@ -140,7 +143,8 @@ The picture is as large as its zoom says, and the box scrolls natively: wheel, t
     const viewer = new Viewer(stage, (scale) => {
       lens.find("actual").textContent = `${Math.round(scale * 100)}%`;
     });
-    for (const name of ["larger", "smaller", "actual", "fit"]) lens.find(name).addEventListener("click", () => viewer[name]());
+    for (const name of ["larger", "smaller", "actual", "fit"])
+      lens.find(name).addEventListener("click", () => viewer[name]());
     return viewer;
   };
 
