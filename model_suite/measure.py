@@ -15,7 +15,6 @@ import resource
 import sys
 import sysconfig
 import time
-import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -74,10 +73,8 @@ def _traced(case: ModelCase, record: Record, device: str) -> Record:
 
 
 def _reason(error: BaseException) -> str:
-    """What an error says, in one line, without the paths of this machine and the names of its modules."""
-    said = " ".join("".join(traceback.format_exception_only(error)).split())
-    kind, colon, text = said.partition(":")
-    said = f"{kind.rpartition('.')[2]}{colon}{text}"
+    """What an error says, in one line, without the paths of this machine and the notes of others."""
+    said = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
     for folder in _FOLDERS:
         said = said.replace(f"{folder}/", "")
     return said if len(said) <= REASON else f"{said[: REASON - 1]}…"

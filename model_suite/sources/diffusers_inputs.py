@@ -25,7 +25,10 @@ _TEXT = (
     "encoder_hid_dim text_in_dim llm_features_dim in_text_dim cond_token_dim dit_text_dim encoder_hidden_states_dim "
     "condition_dim cross_attention_dim encoder_hidden_size"
 )
-_CHANNELS = "in_channels in_visual_dim io_channels input_channels audio_channels num_channels latent_channels latent_dim in_dim"
+_CHANNELS = (
+    "in_channels in_visual_dim io_channels input_channels audio_channels num_channels latent_channels "
+    "latent_dim in_dim"
+)
 #: Optional arguments that are given wherever ``forward`` takes them.
 _ALWAYS = frozenset(
     (

@@ -106,9 +106,7 @@ def _small(default: dict[str, Any]) -> dict[str, Any]:
                 and all(type(one) is int for one in value)
             ):
                 small[key] = type(value)(min(one, _FEW) for one in value)
-        elif _KEYS.search(key) or _HEADS.search(key):
-            small[key] = min(value, _FEW)
-        elif _LAYERS.search(key):
+        elif _KEYS.search(key) or _HEADS.search(key) or _LAYERS.search(key):
             small[key] = min(value, _FEW)
         elif _WIDTHS.search(key) and heads > _FEW and value % heads == 0 and (value == width or not head):
             small[key] = value // heads * _FEW

@@ -240,9 +240,11 @@ CLASSES = {
 #: ``zeros[1, 4]``, ``first[1, 12] < 4`` which is true at the first four; ``[[1, 4, 4]]`` is a tensor of just that,
 #: ``list f32[1, 4]`` has one in a list. ``pictures 2`` are two in a list, ``frames`` as many as the configuration
 #: says, ``mask`` marks all their pixels, ``sizes`` is how large they are, ``hidden`` is a text as vectors, and ``-``
-#: leaves out what would be given.
+#: leaves out what would be given, ``= 4`` is no tensor. By model type, or by class where that has others.
 ARGUMENTS: dict[str, dict[str, str]] = {
     "blip_2_qformer": {"encoder_hidden_states": "f32[1, 5, 176]"},
+    "blt_local_decoder": {"input_ids": "-", "inputs_embeds": "hidden", "patch_embeds": "f32[1, 4, 128]"},
+    "blt_local_encoder": {"num_patches": "= 4", "patch_ids": "[[0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]]"},
     "clap": {"input_features": "f32[1, 1, 1001, 64]"},
     "clap_audio_model": {"input_features": "f32[1, 1, 1001, 64]"},
     "colmodernvbert": {"pixel_values": "pictures"},
@@ -256,9 +258,12 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "timesteps": "i64[1, 4] < 9",
         "attention_mask": "ones[1, 4]",
     },
+    "deepseek_ocr2_encoder": {"num_patches": "= 8"},
     "depth_pro": {"pixel_values": "f32[1, 3, 256, 256]"},
     "dia": {"decoder_input_ids": "i64[1, 6, 9] < 100"},
     "dia_decoder": {"input_ids": "i64[1, 6, 9] < 100", "encoder_hidden_states": "f32[1, 6, 32]"},
+    "dots3_note": {"input_features": "-"},
+    "dots3_note_audio_encoder": {"chunk_sample_lengths": "[9600]"},
     "efficientloftr": {"pixel_values": "f32[1, 2, 1, 64, 64]"},
     "embedding_gemma2": {"pixel_values": "-", "input_features": "-", "input_features_mask": "-"},
     "emu3": {"pixel_values": "-", "image_sizes": "-"},
@@ -317,7 +322,12 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "molmo2_vision": {"pixel_values": "f32[1, 729, 588]"},
     "moshi_depth": {"input_ids": "i64[1, 4] < 100", "last_hidden_state": "f32[1, 1, 4096]"},
     "moss_transcribe_diarize": {"padding_mask": "bool[1, 9600]"},
-    "muse_glimmer_assistant": {"noise_embeds": "hidden", "context_hidden_states": "f32[1, 12, 1040]"},
+    "muse_glimmer_assistant": {
+        "noise_embeds": "hidden",
+        "context_hidden_states": "f32[1, 12, 1040]",
+        "attention_mask": "ones[1, 24]",
+    },
+    "musicflamingo": {"input_features": "-", "input_features_mask": "-"},
     "musicgen": {"decoder_input_ids": "i64[4, 6] < 100"},
     "musicgen_decoder": {"input_ids": "i64[4, 12] < 100"},
     "musicgen_melody": {"input_features": "f32[1, 16, 12]", "decoder_input_ids": "i64[4, 6] < 100"},
@@ -418,6 +428,14 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "videomae": {"pixel_values": "frames"},
     "vivit": {"pixel_values": "frames"},
     "voxtral_realtime": {"input_ids": "i64[1, 8] < 100"},
+    "voxtral_realtime_text": {"t_cond": "hidden"},
     "xclip": {"pixel_values": "frames"},
     "xclip_vision_model": {"pixel_values": "f32[8, 3, 224, 224]"},
+    "PerceiverForMaskedLM": {"inputs": "-"},
+    "SpeechT5ForSpeechToText": {"input_values": "f32[1, 9600]"},
+    "SpeechT5ForTextToSpeech": {
+        "input_ids": "i64[1, 12] < 70",
+        "decoder_input_values": "f32[1, 6, 80]",
+        "speaker_embeddings": "f32[1, 64]",
+    },
 }

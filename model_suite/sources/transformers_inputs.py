@@ -53,7 +53,9 @@ def made(model_class: Any, config: Any, build: Callable[[], nn.Module]) -> Input
 
 
 def _moved(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else [_moved(one, device) for one in value]
+    if isinstance(value, list):
+        return [_moved(one, device) for one in value]
+    return value.to(device) if isinstance(value, Tensor) else value
 
 
 class _Making:
@@ -67,7 +69,7 @@ class _Making:
 
     def all(self) -> None:
         """Make every argument that is needed, those that others go by first."""
-        own = ARGUMENTS.get(self.config.model_type, {})
+        own = ARGUMENTS.get(self.model_class.__name__, ARGUMENTS.get(self.config.model_type, {}))
         wanted = {name for name, parameter in self.parameters.items() if self._is_required(parameter)}
         wanted |= {name for name in self.parameters if name in _ALWAYS} | set(own)
         main = self.model_class.main_input_name
