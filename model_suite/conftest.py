@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from model_suite import hookspecs
+
 #: Seconds that a model may take, and how many more until its process is ended if it does not listen.
 TIME_LIMIT, GRACE = 240, 60
 
@@ -29,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the models of a gallery with values, and validate them, where they are small enough; without it "
         "they are traced on the meta device, where that goes",
     )
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare ``pytest_lens_models``."""
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 @pytest.fixture(autouse=True)

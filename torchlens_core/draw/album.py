@@ -18,8 +18,10 @@ from torchlens_core.errors import DrawingError
 if TYPE_CHECKING:
     from torchlens_core.history import ModelHistory
 
-#: Most boxes of a picture to a depth, and most pictures of single modules.
-MAX_BOXES, MAX_MODULES = 300, 24
+#: Most boxes and edges of a picture to a depth, and most pictures of single modules.
+MAX_BOXES, MAX_EDGES, MAX_MODULES = 300, 600, 24
+#: Seconds that an engine may take for a picture which is not the overview.
+TIMEOUT = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ def views_of(history: ModelHistory, tree: Tree, options: Options) -> Iterator[Vi
     fold(tree)
     overview = View(name="overview", picture=_laid_out(tree, options))
     yield overview
+    options = replace(options, timeout=min(options.timeout, TIMEOUT))
     yield from _depths(tree, options, len(overview.picture.sheet.boxes))
     if has_passes:
         unrolled = tree_of_history(history, rolled=False)
@@ -67,12 +70,14 @@ def _laid_out(tree: Tree, options: Options) -> Picture:
 
 def _depths(tree: Tree, options: Options, boxes: int) -> Iterator[View]:
     """The whole at every depth that shows more than the one before, but for that of the overview."""
-    numbers = [
-        len(compose(tree, open_to_depth(tree, depth), direction=options.direction).boxes)
+    sheets = [
+        compose(tree, open_to_depth(tree, depth), direction=options.direction)
         for depth in range(1, _deepest(tree) + 1)
     ]
-    for depth, number in enumerate(numbers, 1):
-        if number <= MAX_BOXES and number != boxes and number not in numbers[: depth - 1]:
+    numbers = [len(sheet.boxes) for sheet in sheets]
+    for depth, (number, sheet) in enumerate(zip(numbers, sheets, strict=True), 1):
+        is_new = number != boxes and number not in numbers[: depth - 1]
+        if is_new and number <= MAX_BOXES and len(sheet.edges) <= MAX_EDGES:
             name = "everything" if number == numbers[-1] else f"depth {depth}"
             yield View(name=name, picture=_laid_out(tree, replace(options, depth=depth)), depth=depth)
 

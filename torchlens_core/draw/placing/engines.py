@@ -72,6 +72,8 @@ def place(
     if unknown := [engine for engine in wanted if engine not in ENGINES]:
         raise ArgumentError(f"No layout engine is called {listing(unknown)}; there are {listing(ENGINES)}.")
     for engine in wanted:
+        if is_late and engines is None and engine != "ranks":
+            continue  # dot is what pygraphviz calls: it would take as long
         if engine == "ranks":
             return replace(place_by_ranks(sheet, sizes, headings), said=tuple(said), is_late=is_late)
         try:
