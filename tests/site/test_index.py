@@ -228,7 +228,7 @@ def test_a_silhouette_that_is_missing_is_said(unchecked_page):
 def test_states_are_said_in_words(page):
     page.open("index.html#source=sample")
     words = set(page.texts(".badge"))
-    assert {"✓ validated", "± changed", "✕ crashed", "± not drawn", "skipped", "earlier run"} <= words
+    assert {"✓ validated", "~ changed", "✕ crashed", "not drawn", "skipped", "earlier run"} <= words
     assert (
         page.one(".about .badges a").get_attribute("href").endswith("models/residual/change-1/index.html")
     )

@@ -59,9 +59,8 @@ const lens = {};
     ["same", "good"],
     ["changed", "changed"],
     ["missing", "changed"],
-    ["not drawn", "changed"],
   ]);
-  const SIGNS = { bad: "✕ ", good: "✓ ", changed: "± ", quiet: "" };
+  const SIGNS = { bad: "✕ ", good: "✓ ", changed: "~ ", quiet: "" };
 
   /** A status as a word, with a sign and a colour that say the same. */
   lens.badge = (word) => {
