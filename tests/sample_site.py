@@ -149,7 +149,6 @@ def described(kind: str) -> dict[str, Any]:
     """data.js of a model."""
     log = history(kind)
     views = [said for said, _ in pictures(kind)]
-    own = {view["module"]: number for number, view in enumerate(views) if view["kind"] == "module"}
     modules = []
     for address in log.module_addresses:
         like = "layer1.0" if address == "layer1.1" else ""
@@ -161,7 +160,6 @@ def described(kind: str) -> dict[str, Any]:
                 "parameters": log.module_nparams[address],
                 "passes": log.module_num_passes[address],
                 "shape": "",
-                "picture": own.get(address),
                 "like": like,
             }
         )

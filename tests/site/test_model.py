@@ -132,6 +132,19 @@ def test_a_module_that_is_drawn_as_its_equal(page):
     assert page.text("#said") == "layer1.1 is equal to layer1.0, which is shown."
 
 
+def test_a_module_that_shares_the_box_of_one_with_a_picture(page, site, tmp_path):
+    folder = _copy(site, tmp_path, "residual")
+    data = sample_site.described("Residual")
+    for module in data["modules"]:
+        module["like"] = ""
+    sample_site._script(folder / "data.js", "lens.model", data)
+    page.site = tmp_path
+    page.model(place="#module=layer1.1")
+    assert "Open the picture of layer1.0" in page.text("#details")
+    page.press("o")
+    page.wait(lambda: _shown(page).startswith("layer1.0"))
+
+
 def test_the_tree_selects_opens_and_folds(page):
     page.model()
     page.click('[data-address="layer2"]')
@@ -168,8 +181,6 @@ def test_an_op_that_no_picture_shows_is_found_in_its_closed_module(page, site, t
     folder = _copy(site, tmp_path, "residual")
     data = sample_site.described("Residual")
     data["pictures"] = data["pictures"][:1]
-    for module in data["modules"]:
-        module["picture"] = None
     sample_site._script(folder / "data.js", "lens.model", data)
     page.site = tmp_path
     page.model()

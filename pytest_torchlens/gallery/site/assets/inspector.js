@@ -4,7 +4,7 @@
 {
   const MANY = 12; // links of a kind that are shown at once
 
-  /** Shown of `model`, with `go.op(label)`, `go.module(address)` and `go.open(module)` behind its links. */
+  /** Shows `model`. `go` has what its links do: `op(label)`, `module(address)`, `open(module)`; and `picturedOf(module)`. */
   class Inspector {
     constructor(pane, model, go) {
       this.pane = pane;
@@ -98,7 +98,7 @@
 
     showModule(module, others) {
       const layers = this.model.layersOf(module.address);
-      const target = module.pictured;
+      const target = this.go.picturedOf(module);
       const words = target === module || !target ? "Open its picture" : `Open the picture of ${target.address}`;
       this.show(
         heading(module.address, "module"),

@@ -139,14 +139,24 @@
   /** Show the inside of what is selected: of the module, or of the innermost module around the op that has a picture. */
   function openSelected() {
     let module = selectedModule();
-    while (selected && selected.op && module && module.parent && !module.pictured) module = module.parent;
+    while (selected && selected.op && module && module.parent && !picturedOf(module)) module = module.parent;
     return open(module);
+  }
+
+  /** The module whose picture shows the inside of `module`: itself, its equal, or one that shares its box. */
+  function picturedOf(module) {
+    if (module.pictured || !viewer.svg) return module.pictured;
+    const elements = lens.marksOf(viewer.svg).modules.get(module.address) || [];
+    const others = elements
+      .flatMap((element) => lens.namesIn(element, "module"))
+      .map((name) => model.modules.get(name));
+    return others.find((other) => other && other.picture !== null) || null;
   }
 
   /** Show the inside of a module. */
   async function open(module) {
     if (!module) return;
-    const { pictured } = module;
+    const pictured = picturedOf(module);
     if (!pictured) {
       if (!selected || selected.module !== module.address) select({ module: module.address });
       return say(`${module.address} has no picture of its own.`);
@@ -391,6 +401,7 @@
       op: (label) => reach({ op: label }),
       module: (address) => reach({ module: address }),
       open,
+      picturedOf,
     });
     tree = new lens.Tree(lens.find("tree"), model.modules, {
       onSelect: (module) => reach({ module: module.address }),

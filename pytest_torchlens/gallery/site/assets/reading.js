@@ -29,7 +29,7 @@
         .map(layerFrom)
         .filter((layer) => layer.label),
     };
-    made.modules = modulesFrom(lens.list(given.modules), made.pictures.length);
+    made.modules = modulesFrom(lens.list(given.modules), made.pictures);
     const layers = new Map(made.layers.map((layer) => [layer.label, layer]));
     const inside = Map.groupBy(made.layers, (layer) => layer.module);
     made.layer = (label) => layers.get(label) || layers.get(lens.withoutPass(label));
@@ -73,6 +73,8 @@
   /** Modules by address, each with its parent, its children and the module whose picture shows its inside. */
   function modulesFrom(list, pictures) {
     const found = new Map();
+    const own = new Map();
+    pictures.forEach((one, place) => one.isModule && one.isRolled && own.set(one.module, place));
     for (const raw of list) {
       const given = lens.record(raw);
       const address = lens.text(given.address);
@@ -83,8 +85,7 @@
         parameters: lens.number(given.parameters),
         passes: lens.number(given.passes) || 1,
         shape: lens.text(given.shape),
-        picture:
-          Number.isInteger(given.picture) && given.picture >= 0 && given.picture < pictures ? given.picture : null,
+        picture: own.has(address) ? own.get(address) : null,
         equal: lens.text(given.like),
         children: [],
       });
