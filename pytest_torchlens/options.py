@@ -92,7 +92,11 @@ def add(parser: pytest.Parser) -> None:
         help="draw every graph that a test logs into DIR, as pages that open from index.html",
     )
     parser.addini("lens_gallery", "the directory of --lens-gallery", default="")
-    parser.addini("lens_gallery_title", "the title of the gallery, by default the name of the project's folder", default="")
+    parser.addini(
+        "lens_gallery_title",
+        "the title of the gallery, by default the name of the project's folder",
+        default="",
+    )
     _add_snapshots(group, parser)
     for name, option in _VALIDATION.items():
         group.addoption(f"--lens-{name}", metavar=option.metavar, default=None, help=option.help)

@@ -18,9 +18,23 @@ def called(path: Path) -> tuple[str, list[Any]]:
 
 
 def index_of(out: Path) -> dict[str, Any]:
-    name, (data,) = called(out / "cards.js")
+    """The report; fails if the index says anything else."""
+    name, (index,) = called(out / "cards.js")
     assert name == "cards"
-    return data
+    report: dict[str, Any] = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert {key: index[key] for key in ("title", "when", "finished", "facets")}.items() <= report.items()
+    for row, card in zip(index["cards"], report["cards"], strict=True):
+        shown = dict(zip(index["columns"], row, strict=False))
+        assert (shown["title"], shown["ops"]) == (card["title"], card["ops"])
+        assert (card["href"] or "") == (f"models/{shown['folder']}/index.html" if shown["folder"] else "")
+        test = shown["test"]
+        assert card["test"] == (
+            test if isinstance(test, str) else index["tests"][test].replace("{}", card["title"])
+        )
+        assert [tuple(index["values"][one]) for one in shown["facets"]] == [
+            (facet, value) for facet, values in card["facets"].items() for value in values
+        ]
+    return report
 
 
 def cards_of(out: Path) -> dict[str, dict[str, Any]]:
@@ -64,4 +78,3 @@ def check_whole(out: Path) -> None:
             assert pictures_of(out, card)
             assert "<svg" in (out / card["href"]).read_text(encoding="utf-8")
     assert list(out.rglob(".*")) == []
-    json.loads((out / "report.json").read_text(encoding="utf-8"))

@@ -47,7 +47,7 @@ def views_of(history: ModelHistory, tree: Tree, options: Options) -> Iterator[Vi
 
     Raises `DrawingError` if the overview cannot be drawn.
     """
-    has_passes = any(leaf.passes > 1 for leaf in leaves_of(tree.root))
+    has_passes = any(one.passes > 1 for one in (*groups_of(tree.root), *leaves_of(tree.root)))
     fold(tree)
     overview = View(name="overview", picture=_laid_out(tree, options))
     yield overview
