@@ -18,6 +18,7 @@ from model_suite.sources import (
     timm_models,
     torchvision_models,
     transformers_models,
+    x_transformers_models,
 )
 
 #: By name, how the cases of a source are listed: without its library, and anew from what the library lists.
@@ -30,6 +31,7 @@ _SOURCES: dict[str, tuple[Callable[[], Iterable[ModelCase]], Callable[[], Iterab
     "pytorchcv": (pytorchcv_models.cases, pytorchcv_models.discover),
     "torch_geometric": (geometric_models.cases, geometric_models.discover),
     "diffusers": (diffusers_models.cases, diffusers_models.discover),
+    "x_transformers": (x_transformers_models.cases, x_transformers_models.discover),
     "open_clip": (open_clip_models.cases, open_clip_models.discover),
 }
 #: Entry points of other packages: functions that return cases.

@@ -68,6 +68,60 @@ def test_the_reason_is_kept():
     assert measure.measure(case(Broken)).limits == "RuntimeError: no such luck"
 
 
+def test_a_reason_keeps_its_meaning_in_one_line():
+    error = ImportError("\nNet needs  natten.\n  Install it.\n")
+    error.add_note("where it was")
+    assert measure._reason(error) == "ImportError: Net needs natten. Install it."
+    assert measure._reason(AssertionError()) == "AssertionError"
+
+
+def test_a_reason_has_no_paths_of_this_machine():
+    error = FileNotFoundError(f"no {os.getcwd()}/nets/a.pt and {os.path.expanduser('~')}/b.pt")
+    assert measure._reason(error) == "FileNotFoundError: no nets/a.pt and b.pt"
+
+
+def test_a_long_reason_is_cut():
+    found = measure._reason(ValueError("x" * 400))
+    assert (len(found), found[-2:]) == (measure.REASON, "x…")
+
+
+@pytest.fixture
+def run_main(monkeypatch, tmp_path):
+    """Measures the cases of a source whose records are in a folder of its own."""
+    monkeypatch.setattr(records, "_FOLDER", tmp_path)
+    monkeypatch.setattr(measure, "sources", lambda: ["own"])
+    monkeypatch.setattr(
+        measure, "discovered", lambda source: [case(Plain), case(Broken), case(NeedsNumbers)]
+    )
+    monkeypatch.setattr(
+        measure, "measured", lambda cases, workers: (Record(name=one.name, limits="new") for one in cases)
+    )
+
+    def run(*options):
+        monkeypatch.setattr("sys.argv", ["measure", "own", *options])
+        measure.main()
+        return {name: record.limits or record.folded for name, record in records_of("own").items()}
+
+    records_of.cache_clear()
+    write_records(
+        "own", [Record(name="own/Plain", folded="f"), Record(name="own/Broken"), Record(name="own/Gone")]
+    )
+    yield run
+    records_of.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), {"own/Plain": "f", "own/Broken": "", "own/NeedsNumbers": "new"}),
+        (("--failed",), {"own/Plain": "f", "own/Broken": "new", "own/NeedsNumbers": "new"}),
+        (("--all", "--only", "Pla"), {"own/Plain": "new", "own/Broken": ""}),
+    ],
+)
+def test_which_are_measured_and_what_is_gone(run_main, options, expected):
+    assert run_main(*options) == expected
+
+
 @pytest.mark.slow
 def test_what_stops_the_process_costs_one_case(monkeypatch):
     monkeypatch.setattr(measure, "TIME_LIMIT", 20.0)

@@ -9,7 +9,15 @@ from torch import nn
 
 from model_suite import ModelCase, cases, find, registry, smoke_cases, standard_cases
 
-LIBRARIES = ("torchvision", "timm", "transformers")
+LIBRARIES = (
+    "torchvision",
+    "timm",
+    "transformers",
+    "diffusers",
+    "torch_geometric",
+    "pytorchcv",
+    "open_clip",
+)
 TELL = f"import sys; print(any(name in sys.modules for name in {LIBRARIES}))"
 
 
