@@ -125,6 +125,25 @@ def test_a_long_facet_shows_the_common_ones_first(page):
     assert len(page.all(rows)) > 20
 
 
+def test_a_long_facet_shows_those_that_count_first(page):
+    page.open("index.html#family=t5")
+    rows = "#facets fieldset:nth-child(3) .row"
+    assert "t5" in page.texts(f"{rows} bdi")  # what is chosen is shown, however rare
+    page.type("#search", "gpt")  # of one family, which is not among the ten most common
+    assert page.texts(f"{rows} bdi")[0] == "gpt"
+    counts = [int(text) for text in page.texts(f"{rows} .count")]
+    assert (counts[0] > 0, sum(counts[1:])) == (True, 0)
+    assert len(counts) in (10, 11)
+
+
+def test_a_short_facet_keeps_its_order(page):
+    page.open()
+    sources = page.texts("#facets fieldset:nth-child(2) bdi")
+    page.type("#search", "diffusers")
+    assert _count(page, "source", sources[0]) == 0
+    assert page.texts("#facets fieldset:nth-child(2) bdi") == sources
+
+
 def test_sizes_stand_from_small_to_large(page):
     page.open()
     assert page.texts("#facets fieldset:nth-child(4) bdi") == [

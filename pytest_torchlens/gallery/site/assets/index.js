@@ -197,11 +197,16 @@
     lens.find("fold").textContent = chosen ? `Filters (${chosen})` : "Filters";
   }
 
+  /** The values of a facet that are shown: of many only some, and first those that leave any card. */
+  function rowsOf({ name, sorted, isLong }) {
+    if (isLong || sorted.length <= COMMON) return sorted;
+    const rows = [...sorted.filter(({ count }) => count > 0), ...sorted.filter(({ count }) => count === 0)];
+    return rows.filter(({ value }, place) => place < COMMON || isChosen(name, value));
+  }
+
   /** Numbers and marks of a facet; rows are put in anew only when there are others to show. */
   function showFacet(facet) {
-    const rows = facet.sorted.filter(
-      ({ value }, place) => facet.isLong || place < COMMON || isChosen(facet.name, value),
-    );
+    const rows = rowsOf(facet);
     for (const { value, count } of rows) {
       const { row, box, number } = facet.rows.get(value);
       box.checked = isChosen(facet.name, value);
