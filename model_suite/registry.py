@@ -118,7 +118,10 @@ def find(name: str) -> ModelCase:
     for case in _all():
         if case.name == name:
             return case
-    # who leaves the source out, or mistakes it, means the model still
-    names = {key: case.name for case in _all() for key in (case.name, case.name.partition("/")[2])}
+    # who leaves the source out, or mistakes it, means the model still: of the first source that has it
+    names: dict[str, str] = {}
+    for case in _all():
+        for key in (case.name, case.name.partition("/")[2]):
+            names.setdefault(key, case.name)
     near = dict.fromkeys(names[key] for key in difflib.get_close_matches(name, names))
     raise KeyError(f"no model {name!r} in the catalogue; nearest: {', '.join(near) or 'none'}")
