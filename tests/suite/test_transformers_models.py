@@ -102,7 +102,9 @@ def test_small_is_smaller(model_type):
 
 
 def test_exceptions_are_of_model_types_that_there_are():
-    known = set(transformers.CONFIG_MAPPING)
+    classes = {name for name in transformers_exceptions.ARGUMENTS if name[0].isupper()}
+    assert all(hasattr(transformers, name) for name in classes)
+    known = {*transformers.CONFIG_MAPPING, *classes}
     tables = (
         transformers_exceptions.DIVISORS,
         transformers_exceptions.CLASSES,
@@ -132,6 +134,22 @@ def test_models_are_on_meta_too():
     case = find("transformers/bert")
     assert all(one.is_meta for one in case.build("meta").parameters())
     assert all(one.is_meta for one in case.inputs("meta")[1].values())
+
+
+def test_a_class_without_a_forward_pass_is_no_case():
+    assert not transformers_models._has_forward(transformers.BarkModel)
+    assert transformers_models._has_forward(transformers.BertModel)
+    assert "transformers/bark" not in RECORDS
+
+
+def test_a_class_that_cannot_be_imported_is_not_asked():
+    class Refuses(type):
+        def __getattribute__(cls, name):
+            if name == "forward":
+                raise ImportError("needs a library")
+            return super().__getattribute__(name)
+
+    assert transformers_models._has_forward(Refuses("Dummy", (), {}))
 
 
 def test_every_head_is_listed_by_transformers():
