@@ -82,6 +82,8 @@ def test_listing_all_imports_none_of_the_libraries_and_is_quick():
         assert imported.strip() == "[]"
         assert int(count) > 2000
         least = min(least, float(seconds))
+        if least < 0.3:
+            break
     assert least < 0.3
 
 
