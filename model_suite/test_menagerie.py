@@ -27,7 +27,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen += [case for case in _of_hooks(metafunc.config) if tier == "all" or tier in case.tags]
     missing = Counter(case.source for case in chosen if not _is_there(case.source))
     params = [
-        pytest.param(case, device, marks=_marks(case, device), id=case.id)
+        pytest.param(
+            case, device, marks=_marks(case, validated=with_values and device == "cpu"), id=case.id
+        )
         for case in chosen
         if case.source not in missing
         for device in [_device(case, with_values)]
@@ -66,7 +68,7 @@ def _device(case: ModelCase, with_values: bool) -> str:
     return "cpu" if (case.has_values and with_values) or not goes_on_meta else "meta"
 
 
-def _marks(case: ModelCase, device: str) -> list[pytest.MarkDecorator]:
+def _marks(case: ModelCase, validated: bool) -> list[pytest.MarkDecorator]:
     tags = sorted(case.tags - {"smoke", case.task})
     facets = {"source": case.source, "family": case.family, "task": case.task, "tags": tags}
     marks = [
@@ -74,7 +76,7 @@ def _marks(case: ModelCase, device: str) -> list[pytest.MarkDecorator]:
     ]
     if case.limits:
         return [*marks, pytest.mark.skip(reason=f"a limit of this model: {case.limits}")]
-    return [*marks, pytest.mark.lens_validate] if device == "cpu" and case.has_values else marks
+    return [*marks, pytest.mark.lens_validate] if validated and case.has_values else marks
 
 
 @pytest.mark.timeout(TIME_LIMIT)
