@@ -1,7 +1,7 @@
 """Every model of the catalogue, logged and validated: ``pytest model_suite --lens-tier=all``.
 
-Models of moderate size are run with values, and validated with all checks; larger ones on the meta device, where only
-the structure can be looked at. For a gallery alone, all are traced there that can be: ``pytest model_suite
+Models of moderate size are run with values, and validated with all checks; larger ones on the meta device, where the
+checks see structure alone. For a gallery, all are traced there that can be, and none is validated: ``pytest model_suite
 --lens-gallery=out``. The structures of the smoke tier are kept in ``__lens__``.
 """
 
@@ -27,9 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen += [case for case in _of_hooks(metafunc.config) if tier == "all" or tier in case.tags]
     missing = Counter(case.source for case in chosen if not _is_there(case.source))
     params = [
-        pytest.param(
-            case, device, marks=_marks(case, validated=with_values and device == "cpu"), id=case.id
-        )
+        pytest.param(case, device, marks=_marks(case, with_values), id=case.id)
         for case in chosen
         if case.source not in missing
         for device in [_device(case, with_values)]
@@ -68,7 +66,7 @@ def _device(case: ModelCase, with_values: bool) -> str:
     return "cpu" if (case.has_values and with_values) or not goes_on_meta else "meta"
 
 
-def _marks(case: ModelCase, validated: bool) -> list[pytest.MarkDecorator]:
+def _marks(case: ModelCase, is_validated: bool) -> list[pytest.MarkDecorator]:
     tags = sorted(case.tags - {"smoke", case.task})
     facets = {"source": case.source, "family": case.family, "task": case.task, "tags": tags}
     marks = [
@@ -76,7 +74,7 @@ def _marks(case: ModelCase, validated: bool) -> list[pytest.MarkDecorator]:
     ]
     if case.limits:
         return [*marks, pytest.mark.skip(reason=f"a limit of this model: {case.limits}")]
-    return [*marks, pytest.mark.lens_validate] if validated and case.has_values else marks
+    return [*marks, pytest.mark.lens_validate] if is_validated else marks
 
 
 @pytest.mark.timeout(TIME_LIMIT)
