@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from torchlens_core.draw.composing import compose
@@ -12,7 +13,7 @@ from torchlens_core.draw.of_history import tree_of_history
 from torchlens_core.draw.opening import open_to_depth
 from torchlens_core.draw.part import part_of
 from torchlens_core.draw.pictures import Options, Picture
-from torchlens_core.draw.tree import Tree, groups_of, leaves_of
+from torchlens_core.draw.tree import Group, Leaf, Tree, groups_of, leaves_of
 from torchlens_core.errors import DrawingError
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def views_of(history: ModelHistory, tree: Tree, options: Options) -> Iterator[Vi
 
     Raises `DrawingError` if the overview cannot be drawn.
     """
-    has_passes = any(one.passes > 1 for one in (*groups_of(tree.root), *leaves_of(tree.root)))
+    parts = chain[Group | Leaf](groups_of(tree.root), leaves_of(tree.root))
+    has_passes = any(part.passes > 1 for part in parts)
     fold(tree)
     overview = View(name="overview", picture=_laid_out(tree, options))
     yield overview
