@@ -10,6 +10,7 @@ from statistics import median
 
 from model_suite.records import Record, records_of
 from model_suite.registry import cases, sources
+from model_suite.runs import runs
 
 _HEAD = """\
 # The catalogue
@@ -28,7 +29,15 @@ def page() -> str:
     everything = [record for source in sources() for record in records[source]]
     rows.append(_row("**all**", sum(listed.values()), everything))
     header = "| source | cases | traced | on meta | distinct | largest, ops | median, ops | failed |"
-    lines = [_HEAD, header, "|---|---|---|---|---|---|---|---|", *rows, "", *_failures(everything)]
+    lines = [
+        _HEAD,
+        header,
+        "|---|---|---|---|---|---|---|---|",
+        *rows,
+        "",
+        *_runs(),
+        *_failures(everything),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -46,6 +55,33 @@ def _row(name: str, count: int, records: Sequence[Record]) -> str:
         f"{sum(not record.folded for record in records):,}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _runs() -> list[str]:
+    """What came of whole runs."""
+    if not runs():
+        return []
+    lines = [
+        "## Runs",
+        "",
+        "Noted by `python -m model_suite.runs` from the `report.json` of the gallery that each drew.",
+        "",
+        "| command | ended | minutes | cases | drawn | distinct | valid, values | valid, meta | skipped | failed |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs():
+        counts = (run.cases, run.drawn, run.distinct, run.by_values, run.by_structure, run.skipped)
+        cells = [
+            f"`{run.command}`",
+            run.when,
+            f"{run.seconds / 60:.0f}",
+            *(f"{count:,}" for count in counts),
+        ]
+        lines.append(f"| {' | '.join([*cells, str(len(run.failed))])} |")
+    lines.append("")
+    for run in runs():
+        lines += [f"* `{name}` failed in `{run.command}`: {reason}" for name, reason in run.failed.items()]
+    return [*lines, ""]
 
 
 def _failures(records: Sequence[Record]) -> list[str]:

@@ -18,6 +18,7 @@ from torchlens_core.diff import draw_diff
 from torchlens_core.draw.album import View, views_of
 from torchlens_core.draw.of_history import tree_of_history
 from torchlens_core.draw.pictures import Picture, options_of
+from torchlens_core.garbage import collector_spared
 from torchlens_core.snapshot import structure_hash
 
 #: Graphs of one test that get a page.
@@ -76,7 +77,8 @@ def pages_of(records: Records, known: Mapping[int, str]) -> list[dict[str, Any]]
         assert history is not None
         number, count = numbers[0], len(numbers)
         try:
-            page = _page(history, number, count, structure, known.get(number, ""))
+            with collector_spared():
+                page = _page(history, number, count, structure, known.get(number, ""))
         except Exception as error:
             page = Page(number=number, passes=count, key="", structure=structure, trouble=_said(error))
         pages.append(asdict(page))
@@ -147,23 +149,26 @@ def _change_page(one: ChangedSnapshot) -> ChangePage:
     return ChangePage(name=one.name, file=one.file, text=one.text, accept=one.accept, svgs=svgs)
 
 
+#: What pages are made by, beside what draws.
+_MAKERS = ("describe.py", "draw.py", "pages.py")
+
+
 @cache
 def version() -> str:
-    """Stands for how pages are drawn: a hash of the code that draws them."""
+    """Stands for how pages are drawn: a hash of the code that makes them."""
+    gallery = files("pytest_torchlens.gallery")
+    makers = [gallery / name for name in _MAKERS]
     digest = hashlib.sha256()
-    for package in ("torchlens_core.draw", "pytest_torchlens.gallery"):
-        for content in _sources(files(package)):
-            digest.update(content)
+    for one in (*_files(files("torchlens_core.draw")), *_files(gallery / "site"), *makers):
+        if one.name.endswith((".py", ".j2")):
+            digest.update(one.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def _sources(folder: Traversable) -> list[bytes]:
-    found: list[bytes] = []
+def _files(folder: Traversable) -> list[Traversable]:
+    found: list[Traversable] = []
     for one in sorted(folder.iterdir(), key=lambda one: one.name):
-        if one.is_dir():
-            found += _sources(one)
-        elif one.name.endswith((".py", ".j2")):
-            found.append(one.read_bytes())
+        found += _files(one) if one.is_dir() else [one]
     return found
 
 

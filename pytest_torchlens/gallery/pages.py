@@ -81,7 +81,15 @@ def index_files(
     facets = _shown_facets(cards)
     return {
         "cards.js": script("lens.cards", {**said, "facets": facets, **packed(cards)}),
-        "report.json": as_json({**said, "totals": _totals(cards), "facets": facets, "cards": cards}),
+        "report.json": as_json(
+            {
+                **said,
+                "seconds": mark.get("seconds", 0.0),
+                "totals": _totals(cards),
+                "facets": facets,
+                "cards": cards,
+            }
+        ),
         "index.html": _rendered("index", title=title),
     }
 

@@ -181,7 +181,12 @@ class GalleryRun:
         )
 
     def _write_index(self, finished: bool) -> None:
-        mark = {"runs": [self._id], "finished": finished, "when": time.strftime("%Y-%m-%d %H:%M")}
+        mark = {
+            "runs": [self._id],
+            "finished": finished,
+            "when": time.strftime("%Y-%m-%d %H:%M"),
+            "seconds": round(time.monotonic() - self._began, 1),
+        }
         try:
             self._store.write_index(options.gallery_title(self._config), mark, self._records.values())
         except GalleryError as error:
