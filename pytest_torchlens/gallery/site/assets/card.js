@@ -6,21 +6,19 @@
 
   /** A card with every field, whatever the data lacks. `table` has what many cards share. */
   lens.readCard = (raw, table) => {
-    const given = recordOf(raw, table.columns);
+    const given = recordOf(lens.list(raw), table.columns);
     const title = lens.text(given.title) || lens.text(given.test) || "(no title)";
     const folder = lens.text(given.folder);
     const card = {
       title,
       model: lens.text(given.model),
       test: testOf(given.test, title, table.tests),
-      href: lens.link(given.href === undefined && folder ? `models/${folder}/index.html` : given.href),
-      silhouette: lens.link(
-        given.silhouette === undefined && folder ? `models/${folder}/silhouette.svg` : given.silhouette,
-      ),
+      href: folder ? lens.link(`models/${folder}/index.html`) : null,
+      silhouette: folder ? lens.link(`models/${folder}/silhouette.svg`) : null,
       ops: lens.number(given.ops),
       parameters: lens.number(given.parameters),
       passes: lens.number(given.passes) || 1,
-      facets: facetsOf(given.facets, table.values),
+      facets: facetsOf(lens.list(given.facets), table.values),
       changes: lens.list(given.changes).map(lens.record),
       reason: lens.text(given.reason),
       isBad: given.is_bad === true,
@@ -32,12 +30,11 @@
     return card;
   };
 
-  /** A card as a record; one that comes as a list has its fields in `columns`, and what is rare in a record at the end. */
-  function recordOf(raw, columns) {
-    if (!Array.isArray(raw)) return lens.record(raw);
+  /** A card as a record: its fields stand in `columns`, and what is rare in a record at the end. */
+  function recordOf(row, columns) {
     return {
-      ...Object.fromEntries(columns.map((name, place) => [name, raw[place]])),
-      ...lens.record(raw[columns.length]),
+      ...Object.fromEntries(columns.map((name, place) => [name, row[place]])),
+      ...lens.record(row[columns.length]),
     };
   }
 
@@ -46,11 +43,10 @@
     return Number.isInteger(value) ? lens.text(patterns[value]).split("{}").join(title) : lens.text(value);
   }
 
-  /** Facets as a Map of lists: from a record, or from a list of places in the table of values. */
-  function facetsOf(value, table) {
-    if (!Array.isArray(value)) return new Map(lens.facets(value));
+  /** Facets as a Map of lists, from places in the table of values. */
+  function facetsOf(places, table) {
     const found = new Map();
-    for (const place of value) {
+    for (const place of places) {
       const [name, word] = lens.list(table[place]).map(lens.text);
       if (name && word) found.set(name, [...(found.get(name) || []), word]);
     }
