@@ -26,6 +26,8 @@ from validation import table
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import sample_site
 
+#: The page of a model in a made-up site.
+_MODEL = f"{sample_site.folder('residual')}/1/index.html"
 #: Of the prototype, with 741 cards: see shared/pictures.md.
 PROTOTYPE = ("prototype, 741", "168", "0.22", "", "15", "170", "", "20", "0.65")
 HEAD = (
@@ -110,7 +112,7 @@ def measure(site: Path, rounds: int) -> list[str]:
         page = driver.execute_script(
             "return [...document.querySelectorAll('a.main')].map(one => one.getAttribute('href'))"
         )
-        pages = [site / one for one in ["models/residual/1/index.html", *page] if (site / one).exists()]
+        pages = [site / one for one in [_MODEL, *page] if (site / one).exists()]
         model = [open_page(driver, pages[0])[0] for _ in range(rounds)]
     size = sum(path.stat().st_size for path in loaded(site))
     bare, whole = zip(*keys, strict=True)
@@ -155,7 +157,7 @@ def main() -> None:
     rows += [measure(site.resolve(), options.rounds) for site in options.site]
     for number in options.cards if not options.site else ():
         with tempfile.TemporaryDirectory() as folder:
-            sample_site.write(Path(folder), number, is_packed=True, with_hostile=False)
+            sample_site.write(Path(folder), number, with_hostile=False)
             rows.append(measure(Path(folder), options.rounds))
     print(table(rows, options.markdown))
 

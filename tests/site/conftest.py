@@ -53,6 +53,7 @@ def driver() -> Iterator[Any]:
     for option in _OPTIONS:
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.add_experimental_option("perfLoggingPrefs", {"enablePage": False})
     running = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
     yield running
     running.quit()
@@ -62,7 +63,7 @@ def driver() -> Iterator[Any]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a gallery with 300 cards."""
     folder = tmp_path_factory.mktemp("site")
-    sample_site.write(folder, 300, is_packed=True)
+    sample_site.write(folder, 300)
     return folder
 
 
@@ -76,12 +77,14 @@ class Page:
     # -- going somewhere ---------------------------------------------------------------------------
 
     def open(self, path: str = "index.html") -> Page:
-        self.driver.get("about:blank")  # otherwise another place behind the # loads nothing
-        self.driver.get(f"{self.site.as_uri()}/{path}")
+        address = f"{self.site.as_uri()}/{path}"
+        if self.driver.current_url.partition("#")[0] == address.partition("#")[0]:
+            self.driver.get("about:blank")  # another place behind the # would load nothing
+        self.driver.get(address)
         return self
 
     def model(self, name: str = "residual", place: str = "") -> Page:
-        self.open(f"models/{name}/1/index.html{place}")
+        self.open(f"{sample_site.folder(name)}/1/index.html{place}")
         self.wait(lambda: self.script("return document.querySelector('#details').hasChildNodes()"))
         return self
 

@@ -1,11 +1,12 @@
 """The page of a changed snapshot: the picture of the change, the words, both sides."""
 
 import pytest
+import sample_site
 
 Keys = pytest.importorskip("selenium.webdriver").Keys
 
 
-_PAGE = "models/residual/change-1/index.html"
+_PAGE = f"{sample_site.folder('loop')}/change-1/index.html"
 
 
 def _title(page, stage="stage"):
@@ -20,15 +21,23 @@ def test_the_picture_comes_first_then_the_words_then_the_sides(page):
         for name in ("union", "text", "stage")
     ]
     assert tops == sorted(tops)
-    assert _title(page, "union").startswith("layer1.0")
+    assert _title(page, "union") == "Loop"
+    drawn = page.texts("#union svg text")
+    assert {"norm", "soft"} <= set(drawn)  # what is new, and what is gone
     assert page.text("#facts") == "tests/__lens__/test_sample/test_model.lens"
 
 
 def test_lines_say_what_they_are_by_sign_and_colour(page):
     page.open(_PAGE)
-    assert page.texts("#text .added") == ["+   act: GELU gelu(_) -> f32[1, 16, 30, 30]\n"]
-    assert page.texts("#text .removed") == ["-   act: ReLU relu(_) -> f32[1, 16, 30, 30]\n"]
-    assert "2 ops changed" in page.text("#text")
+    for kind, op in (
+        ("added", "+ norm: LayerNorm"),
+        ("removed", "- soft: Softmax"),
+        ("changed", "~ last:"),
+    ):
+        (line,) = page.texts(f"#text .{kind}")
+        assert line.strip().startswith(op)
+    assert page.texts("#text .place") == ["  @ answer\n"]
+    assert page.text("#text").startswith("graph of Loop changed:")
     assert page.style("#text .added", "color") != page.style("#text .removed", "color")
 
 
@@ -48,7 +57,7 @@ def test_before_after_and_both(page):
     assert page.one("#sides [aria-selected=true]").text == "after"
     assert page.script("return document.querySelector('#stage > svg').outerHTML.length") != before
     page.press(Keys.ARROW_RIGHT)
-    assert _title(page).startswith("layer1.0")
+    assert page.script("return document.querySelectorAll('#stage > svg').length") == 1
     page.click("#larger")
     assert page.text("#actual") == "125%"
 
@@ -64,7 +73,7 @@ def test_dark_and_narrow(page):
 
 
 def test_a_page_without_its_data_shows_the_picture(page, site):
-    data = site / "models" / "residual" / "change-1" / "data.js"
+    data = site / sample_site.folder("loop") / "change-1" / "data.js"
     kept = data.read_text("utf-8")
     data.write_text("", encoding="utf-8")
     page.open(_PAGE)
