@@ -1,10 +1,14 @@
 """A model's page: pictures, selection, tree, details, keys."""
 
-import json
 import shutil
+from contextlib import contextmanager
 
 import pytest
 import sample_site
+from galleries import called
+from odd_data import HOSTILE
+
+from pytest_torchlens.gallery.pages import model_files, script
 
 Keys = pytest.importorskip("selenium.webdriver").Keys
 
@@ -69,7 +73,7 @@ def test_the_first_picture_is_there_at_once_and_not_larger_than_drawn(page):
     assert _shown(page) == "Residual"
     assert page.text("#actual") == "100%"
     assert page.text("#facts").startswith("Residual · ")
-    assert "models/residual/1/pictures" not in str(
+    assert f"{sample_site.folder('residual')}/1/pictures" not in str(
         page.script("return performance.getEntries().map(one => one.name)")
     )
 
@@ -80,7 +84,7 @@ def test_a_click_selects_an_op(page):
     assert page.script(_SELECTED) == ["relu_1_2"]
     details = page.text("#details")
     assert "relu_1_2" in details
-    assert "1×16×32×32" in details
+    assert "1×16×16×16" in details
     assert "conv2d_1_1" in details  # it reads it
     assert "self.pool(torch.relu(self.stem(image)))" in details
     assert page.hash == "op=relu_1_2"
@@ -108,41 +112,29 @@ def test_links_of_the_details_lead_on(page):
 
 def test_down_into_a_module_and_up_again(page):
     page.model()
-    _double_click(page, _module(page, "layer2"))
-    page.wait(lambda: _shown(page).startswith("layer2"))
-    assert page.texts("#crumbs li") == ["Residual", "layer2"]
-    assert page.hash == "picture=6&module=layer2"
+    _double_click(page, _module(page, "layer2.0"))
+    page.wait(lambda: _shown(page) == "layer2.0")
+    assert page.texts("#crumbs li") == ["Residual", "layer2", "0"]
+    assert page.hash == "picture=4&module=layer2.0"
     page.press("u")
     page.wait(lambda: _shown(page) == "Residual")
-    assert page.script(_SELECTED) == ["layer2"]
+    assert page.script(_SELECTED) == ["layer2.0 layer2.1"]
     page.press("o")
-    page.wait(lambda: _shown(page).startswith("layer2"))
+    page.wait(lambda: _shown(page) == "layer2.0")
     page.click("#crumbs button")
     page.wait(lambda: _shown(page) == "Residual")
 
 
-def test_a_module_that_is_drawn_as_its_equal(page):
+def test_a_module_that_is_drawn_as_one_with_another(page):
     page.model()
-    page.script("document.querySelector('.branch .like').click()")
-    page.wait(lambda: "layer1.0" in page.hash)
-    page.click('[data-address="layer1.1"]')
-    page.wait(lambda: page.hash == "module=layer1.1")
+    page.click('[data-address="layer2.1"]')
+    page.wait(lambda: page.script(_SELECTED) == ["layer2.0 layer2.1"])
+    assert page.hash == "module=layer2.1"
+    assert page.text("#details .primary").startswith("Open the picture of layer2.0")
     page.press("o")
-    page.wait(lambda: _shown(page).startswith("layer1.0"))
-    assert page.text("#said") == "layer1.1 is equal to layer1.0, which is shown."
-
-
-def test_a_module_that_shares_the_box_of_one_with_a_picture(page, site, tmp_path):
-    folder = _copy(site, tmp_path, "residual")
-    data = sample_site.described("Residual")
-    for module in data["modules"]:
-        module["like"] = ""
-    sample_site._script(folder / "data.js", "lens.model", data)
-    page.site = tmp_path
-    page.model(place="#module=layer1.1")
-    assert "Open the picture of layer1.0" in page.text("#details")
-    page.press("o")
-    page.wait(lambda: _shown(page).startswith("layer1.0"))
+    page.wait(lambda: _shown(page) == "layer2.0")
+    assert page.text("#said") == "layer2.1 is drawn as one with layer2.0, which is shown."
+    assert page.hash == "picture=4&module=layer2.0"
 
 
 def test_the_tree_selects_opens_and_folds(page):
@@ -150,27 +142,44 @@ def test_the_tree_selects_opens_and_folds(page):
     page.click('[data-address="layer2"]')
     page.wait(lambda: page.script(_SELECTED) == ["layer2"])
     assert page.all(".branch.is-selected [aria-current=true]")
-    assert "Open its picture" in page.text("#details")
     fold = page.one("#tree [aria-label='Inside layer2']")
     assert page.one('[data-address="layer2.0"]').is_displayed()
     fold.click()
     assert not page.one('[data-address="layer2.0"]').is_displayed()
-    page.script("document.querySelector('[aria-label=\"Picture of layer1.0\"]').click()")
-    page.wait(lambda: _shown(page).startswith("layer1.0"))
+    page.script("document.querySelector('[aria-label=\"Picture of layer2.3\"]').click()")
+    page.wait(lambda: _shown(page) == "layer2.3")
+
+
+def test_the_tree_offers_the_insides_that_are_drawn(page):
+    page.model()
+    offered = "return [...document.querySelectorAll('.inside:enabled')].map(one => one.ariaLabel)"
+    assert page.script(offered) == [f"Picture of layer2.{number}" for number in (0, 1, 3)]
+    assert not page.one("[aria-label='Picture of layer2']").is_displayed()
 
 
 def test_finding_an_op_goes_to_the_picture_that_shows_it(page):
     page.model()
-    assert _find(page, "conv2d layer2.0.conv1")[0] == "conv2d_7_19"
+    assert _find(page, "conv2d layer2.0.convs.3")[0] == "conv2d_7_15"
     page.press(Keys.ENTER)
-    page.wait(lambda: page.script(_SELECTED) == ["conv2d_7_19"])
-    assert _shown(page).startswith("layer2")
-    assert page.hash == "picture=6&op=conv2d_7_19"
+    page.wait(lambda: page.script(_SELECTED) == ["conv2d_7_15 conv2d_18_28"])
+    assert _shown(page) == "layer2.0"
+    assert page.hash == "picture=4&op=conv2d_7_15"
+
+
+def test_a_layer_with_several_boxes_is_found_once(page):
+    page.model()
+    assert _find(page, "relu_4_11") == ["relu_4_11"]
+    page.press(Keys.ENTER)
+    page.wait(lambda: _shown(page) == "layer2.0")
+    assert len(page.script(_SELECTED)) == 10
+    assert page.texts("#details section:nth-of-type(2) h3") == ["Reads"]
+    assert len(page.all("#details section:nth-of-type(2) .link.op")) == 10
 
 
 def test_finding_by_place_and_arguments(page):
     page.model()
-    assert len(_find(page, "sample_site.py k7")) == 12
+    assert _find(page, "sample_site.py k7") == ["conv2d_1_1"]
+    assert len(_find(page, "linear.py nothing sample_site.py")) == 0
     assert _find(page, "nothing has this") == []
     assert page.text("#found") == "nothing found"
     page.press(Keys.ESCAPE, Keys.ESCAPE)
@@ -178,24 +187,21 @@ def test_finding_by_place_and_arguments(page):
 
 
 def test_an_op_that_no_picture_shows_is_found_in_its_closed_module(page, site, tmp_path):
-    folder = _copy(site, tmp_path, "residual")
-    data = sample_site.described("Residual")
-    data["pictures"] = data["pictures"][:1]
-    sample_site._script(folder / "data.js", "lens.model", data)
-    page.site = tmp_path
+    with _changed(page, site, tmp_path) as data:
+        data["pictures"] = data["pictures"][:1]
     page.model()
-    _pick(page, "conv2d_7_19")
-    page.wait(lambda: page.script(_SELECTED) == ["layer2"])
-    assert page.text("#said") == "conv2d_7_19 is inside layer2, which is drawn closed."
-    assert "conv2d_7_19" in page.text("#details h2")
+    _pick(page, "conv2d_7_15")
+    page.wait(lambda: page.script(_SELECTED) == ["layer2.0 layer2.1"])
+    assert page.text("#said") == "conv2d_7_15 is inside layer2.0, which is drawn closed."
+    assert "conv2d_7_15" in page.text("#details h2")
 
 
 def test_depth(page):
     page.model()
     is_frame = lambda address: _module(page, address).tag_name == "rect"
-    assert (is_frame("layer1"), is_frame("layer2")) == (True, False)
+    assert (is_frame("layer1"), is_frame("layer2.0")) == (True, False)
     page.choose("#view", "3")
-    page.wait(lambda: is_frame("layer2"))
+    page.wait(lambda: is_frame("layer2.0"))
     assert (page.hash, _view(page)) == ("picture=3", "everything")
     page.choose("#view", "1")
     page.wait(lambda: not is_frame("layer1"))
@@ -206,7 +212,7 @@ def test_rolled_and_unrolled(page):
     assert len(page.all("#stage [data-op^=grucell]")) == 1
     _box(page, "grucell_1_2").click()
     page.click("[data-rolled=false]")
-    page.wait(lambda: page.hash.startswith("picture=1"))
+    page.wait(lambda: page.hash.startswith("picture=2"))
     assert len(page.script(_SELECTED)) == 6
     assert page.one("[data-rolled=false]").get_attribute("aria-pressed") == "true"
     page.click("[data-rolled=true]")
@@ -219,10 +225,10 @@ def test_no_switch_where_there_is_nothing_to_unroll(page):
 
 
 def test_a_deep_link(page):
-    page.model(place="#picture=5&op=relu_2_6")
-    page.wait(lambda: page.script(_SELECTED) == ["relu_2_6"])
-    assert _shown(page).startswith("layer1.0")
-    page.script("location.hash = '#picture=3&op=linear_1_45'")
+    page.model(place="#picture=5&op=conv2d_26_37")
+    page.wait(lambda: page.script(_SELECTED) == ["conv2d_26_37"])
+    assert _shown(page) == "layer2.3"
+    page.script("location.hash = '#picture=3&op=linear_1_51'")
     page.wait(lambda: _view(page) == "everything")
     page.script("location.hash = '#module=layer2'")
     page.wait(lambda: page.script(_SELECTED) == ["layer2"])
@@ -250,7 +256,7 @@ def test_keys_go_from_box_to_box(page):
         page.press("j")
         seen.add(page.hash)
     assert "op=output_1" in seen
-    assert "module=layer2" in seen
+    assert "module=layer2.0" in seen
 
 
 def test_keys_open_help_and_zoom(page):
@@ -270,6 +276,24 @@ def test_keys_open_help_and_zoom(page):
     assert int(page.text("#actual").rstrip("%")) < 100  # all of it
     page.press("f")
     assert page.text("#actual") == "100%"  # its width, but not larger than drawn
+
+
+def test_a_wide_picture_can_be_read_at_first_and_begins_at_its_first_box(page, site, tmp_path):
+    box = '<g data-op="input_1" transform="translate(3000 10)"><rect width="100" height="30"/></g>'
+    wide = f'<svg xmlns="http://www.w3.org/2000/svg" width="4000" height="90" viewBox="0 0 4000 90">{box}</svg>'
+    (_copy(site, tmp_path) / "1" / "pictures" / "1.js").write_bytes(script("lens.picture", 1, wide))
+    page.site = tmp_path
+    page.model()
+    page.choose("#view", "1")
+    page.wait(lambda: page.hash == "picture=1")
+    assert page.text("#actual") == "45%"
+    middle = (
+        "const {left, width} = document.querySelector(arguments[0]).getBoundingClientRect();"
+        "return left + width / 2"
+    )
+    assert abs(page.script(middle, "#stage g") - page.script(middle, "#stage")) < 2
+    page.press("f")
+    assert int(page.text("#actual").rstrip("%")) < 30  # its width
 
 
 def test_what_is_under_the_pointer_stays_there_when_the_wheel_zooms(page):
@@ -324,7 +348,7 @@ def test_panes_of_a_narrow_window(page):
 
 def test_a_picture_that_is_missing_is_said(unchecked_page, site, tmp_path):
     page = unchecked_page
-    folder = _copy(site, tmp_path, "residual")
+    folder = _copy(site, tmp_path) / "1"
     (folder / "pictures" / "3.js").unlink()
     (folder / "pictures" / "1.js").write_text("lens.picture(1, '<svg');", encoding="utf-8")
     page.model()
@@ -337,17 +361,27 @@ def test_a_picture_that_is_missing_is_said(unchecked_page, site, tmp_path):
 
 
 def test_a_page_without_its_data_shows_the_picture(page, site, tmp_path):
-    folder = _copy(site, tmp_path, "residual")
+    folder = _copy(site, tmp_path) / "1"
     (folder / "data.js").write_text("", encoding="utf-8")
     page.site = tmp_path
-    page.open("models/residual/1/index.html")
+    page.open(f"{sample_site.folder('residual')}/1/index.html")
     assert "data.js" in page.text("#notice")
     assert _shown(page) == "Residual"
 
 
-def test_a_model_that_was_not_drawn_says_why(page):
+def test_a_page_without_a_picture_says_why(page, site, tmp_path):
+    shutil.copytree(site / "assets", tmp_path / "assets")
+    of_test = {"title": "sample/undrawn", "test": "x", "outcome": "passed", "reason": "why it is not drawn"}
+    of_graph = {"trouble": "", "valid": None, "pictures": [], "ops": 0, "is_recurrent": False}
+    record = {**of_test, "facets": {}, "file": "x", "snapshots": [], "changes": [], "pages": [of_graph]}
+    graph = sample_site.page_of(svgs=[""], pictures=[])
+    for name, content in model_files(graph, record, 0).items():
+        (tmp_path / sample_site.folder("undrawn") / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / sample_site.folder("undrawn") / name).write_bytes(content)
+    page.site = tmp_path
     page.model("undrawn")
-    assert "expected scalar type" in page.text("#stage")
+    assert page.text("#stage") == "There is no picture"
+    assert "why it is not drawn" in page.text("#details")
     assert not page.one(".tools").is_displayed()
     page.press("j", "o", "u", "f", "+")
 
@@ -369,10 +403,10 @@ def test_names_that_mean_harm_are_texts(page):
     page.model("hostile")
     for number, box in enumerate(page.all("#stage [data-op]")):
         box.click()
-        name = sample_site.HOSTILE[number]
+        name = HOSTILE[number]
         assert page.script("return document.querySelector('#details h2').textContent") == name
         assert page.script("return document.querySelectorAll('.stage .is-selected').length") == 1
-    assert page.driver.title == sample_site.HOSTILE[0]
+    assert page.driver.title == HOSTILE[0]
     assert page.script("return document.querySelectorAll('body script, [onerror]').length") == 0
     assert _find(page, "__proto__")[0] == "__proto__"
     page.press(Keys.ENTER)
@@ -381,17 +415,14 @@ def test_names_that_mean_harm_are_texts(page):
 
 
 def test_a_large_model_is_quick(page, site, tmp_path):
-    folder = _copy(site, tmp_path, "residual")
-    data = sample_site.described("Residual")
-    data["modules"] += [
-        {"address": f"blocks.{n}" + ".inner" * (n % 5), "class": "Block"} for n in range(4000)
-    ]
-    data["layers"] += [
-        {"label": f"extra_{n}", "module": f"blocks.{n}", "name": "add", "reads": [f"extra_{n - 1}"]}
-        for n in range(5000)
-    ]
-    sample_site._script(folder / "data.js", "lens.model", data)
-    page.site = tmp_path
+    with _changed(page, site, tmp_path) as data:
+        data["modules"] += [
+            {"address": f"blocks.{n}" + ".inner" * (n % 5), "class": "Block"} for n in range(4000)
+        ]
+        data["layers"] += [
+            {"label": f"extra_{n}", "module": f"blocks.{n}", "name": "add", "reads": [f"extra_{n - 1}"]}
+            for n in range(5000)
+        ]
     page.model()
     assert page.script(_SEARCH) < 250
     assert (
@@ -400,16 +431,19 @@ def test_a_large_model_is_quick(page, site, tmp_path):
     assert "more: say another word" in page.text("#found")
 
 
-def _copy(site, target, name):
-    """A model's page in a site of its own, to be changed."""
-    shutil.copytree(site / "assets", target / "assets")
-    shutil.copytree(site / "models" / name, target / "models" / name)
-    return target / "models" / name / "1"
+def _copy(site, target):
+    """The folder of a model in a site of its own, to be changed."""
+    folder = sample_site.folder("residual")
+    for name in ("assets", folder):
+        shutil.copytree(site / name, target / name)
+    return target / folder
 
 
-def test_all_data_is_read(site):
-    """The sample's data is what the contract says: a mistake there would test nothing."""
-    text = (site / "models" / "residual" / "1" / "data.js").read_text("utf-8")
-    data = json.loads(text.removeprefix("lens.model(").removesuffix(");\n"))
-    labels = {layer["label"] for layer in data["layers"]}
-    assert all(set(layer["reads"]) <= labels for layer in data["layers"])
+@contextmanager
+def _changed(page, site, target):
+    """The data of a model's page, to be changed before the page is opened."""
+    path = _copy(site, target) / "1" / "data.js"
+    _, (data,) = called(path)
+    yield data
+    path.write_bytes(script("lens.model", data))
+    page.site = target

@@ -4,7 +4,7 @@
 {
   const MANY = 12; // links of a kind that are shown at once
 
-  /** Shows `model`. `go` has what its links do: `op(label)`, `module(address)`, `open(module)`; and `picturedOf(module)`. */
+  /** Shows `model`. `go` has what its links do: `op(label)`, `module(address)`, `open(module)`. */
   class Inspector {
     constructor(pane, model, go) {
       this.pane = pane;
@@ -31,7 +31,8 @@
         ["seconds", model.seconds ? model.seconds.toFixed(model.seconds < 1 ? 3 : 1) : ""],
         ["structure", model.structure],
       ];
-      for (const [name, values] of model.facets) if (name !== "status") rows.push([name, values.join(", ")]);
+      const shown = new Set(["status", "file"]); // as badges, and in the name of the test
+      for (const [name, values] of model.facets) if (!shown.has(name)) rows.push([name, values.join(", ")]);
       this.show(
         heading(model.title, "model"),
         this.statuses(),
@@ -98,7 +99,7 @@
 
     showModule(module, others) {
       const layers = this.model.layersOf(module.address);
-      const target = this.go.picturedOf(module);
+      const target = module.pictured;
       const words = target === module || !target ? "Open its picture" : `Open the picture of ${target.address}`;
       this.show(
         heading(module.address, "module"),
@@ -120,7 +121,6 @@
           ["parameters", lens.long(module.parameters)],
           ["passes", module.passes > 1 ? lens.long(module.passes) : ""],
           ["in", module.parent ? this.moduleLink(module.parent.address) : ""],
-          ["equal to", module.like ? this.moduleLink(module.like.address) : ""],
         ]),
         others.length > 1
           ? section(

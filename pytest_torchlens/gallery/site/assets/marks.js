@@ -13,6 +13,7 @@ and data-to the boxes of an edge. */
       this.svg = svg;
       this.ops = new Map(); // elements by label, also by that of the layer of a pass
       this.modules = new Map(); // elements by address
+      this.shared = []; // addresses of modules that have an element in common
       this.boxes = []; // in order
       this.from = new Map(); // edges by the id of the box they leave
       this.to = new Map(); // and of the box they lead to
@@ -24,7 +25,9 @@ and data-to the boxes of an edge. */
     addElement(element) {
       const labels = lens.namesIn(element, "op");
       for (const label of new Set([...labels, ...labels.map(lens.withoutPass)])) add(this.ops, label, element);
-      for (const address of lens.namesIn(element, "module")) add(this.modules, address, element);
+      const addresses = lens.namesIn(element, "module");
+      for (const address of addresses) add(this.modules, address, element);
+      if (addresses.length > 1) this.shared.push(addresses);
       if (!isFrame(element)) this.boxes.push(element);
     }
 

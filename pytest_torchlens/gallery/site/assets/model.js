@@ -46,6 +46,7 @@
       if (mine !== turn) return false;
       number = place;
       viewer.show(svg);
+      noteShared(svg);
       say("");
     } catch (error) {
       if (mine === turn) say(error.message);
@@ -54,6 +55,16 @@
       if (mine === turn) showTools();
     }
     return true;
+  }
+
+  /** Note which modules a picture draws as one: what is drawn of one is the inside of the others too. */
+  function noteShared(svg) {
+    for (const addresses of lens.marksOf(svg).shared) {
+      const modules = addresses.map((address) => model.modules.get(address)).filter(Boolean);
+      const drawn = modules.find(({ picture }) => picture !== null);
+      for (const module of drawn ? modules : []) module.pictured = module.pictured || drawn;
+    }
+    tree.showInsides();
   }
 
   /** The number of a picture that shows `what`, an op or a module, by itself; null if there is none. */
@@ -139,24 +150,14 @@
   /** Show the inside of what is selected: of the module, or of the innermost module around the op that has a picture. */
   function openSelected() {
     let module = selectedModule();
-    while (selected && selected.op && module && module.parent && !picturedOf(module)) module = module.parent;
+    while (selected && selected.op && module && module.parent && !module.pictured) module = module.parent;
     return open(module);
-  }
-
-  /** The module whose picture shows the inside of `module`: itself, its equal, or one that shares its box. */
-  function picturedOf(module) {
-    if (module.pictured || !viewer.svg) return module.pictured;
-    const elements = lens.marksOf(viewer.svg).modules.get(module.address) || [];
-    const others = elements
-      .flatMap((element) => lens.namesIn(element, "module"))
-      .map((name) => model.modules.get(name));
-    return others.find((other) => other && other.picture !== null) || null;
   }
 
   /** Show the inside of a module. */
   async function open(module) {
     if (!module) return;
-    const pictured = picturedOf(module);
+    const { pictured } = module;
     if (!pictured) {
       if (!selected || selected.module !== module.address) select({ module: module.address });
       return say(`${module.address} has no picture of its own.`);
@@ -164,7 +165,7 @@
     setPane("picture");
     if (pictured.picture !== number && !(await show(pictured.picture))) return;
     select({ module: pictured.address });
-    if (pictured !== module) say(`${module.address} is equal to ${pictured.address}, which is shown.`);
+    if (pictured !== module) say(`${module.address} is drawn as one with ${pictured.address}, which is shown.`);
   }
 
   /** The module that is selected, or that the selected op is in. */
@@ -401,7 +402,6 @@
       op: (label) => reach({ op: label }),
       module: (address) => reach({ module: address }),
       open,
-      picturedOf,
     });
     tree = new lens.Tree(lens.find("tree"), model.modules, {
       onSelect: (module) => reach({ module: module.address }),
@@ -412,6 +412,7 @@
     if (first) {
       arrived.set(0, first);
       viewer.show(first);
+      noteShared(first);
     }
     document.body.classList.toggle("has-no-picture", !first);
     setPane("picture");

@@ -24,10 +24,7 @@
       sources: lens
         .list(given.sources)
         .map((one) => ({ place: lens.text(lens.record(one).place), code: lens.text(lens.record(one).code) })),
-      layers: lens
-        .list(given.layers)
-        .map(layerFrom)
-        .filter((layer) => layer.label),
+      layers: layersFrom(lens.list(given.layers)),
     };
     made.modules = modulesFrom(lens.list(given.modules), made.pictures);
     const layers = new Map(made.layers.map((layer) => [layer.label, layer]));
@@ -51,6 +48,19 @@
     };
   }
 
+  /** Layers, each once: one that has several boxes comes several times, with what each box reads. */
+  function layersFrom(list) {
+    const found = new Map();
+    for (const layer of list.map(layerFrom)) {
+      const known = found.get(layer.label);
+      if (known) {
+        known.reads = [...new Set([...known.reads, ...layer.reads])];
+        known.readBy = [...new Set([...known.readBy, ...layer.readBy])];
+      } else if (layer.label) found.set(layer.label, layer);
+    }
+    return [...found.values()];
+  }
+
   function layerFrom(raw) {
     const given = lens.record(raw);
     return {
@@ -70,7 +80,7 @@
     };
   }
 
-  /** Modules by address, each with its parent, its children and the module whose picture shows its inside. */
+  /** Modules by address, each with its parent, its children and the module whose picture shows its inside, if one does. */
   function modulesFrom(list, pictures) {
     const found = new Map();
     const own = new Map();
@@ -86,15 +96,13 @@
         passes: lens.number(given.passes) || 1,
         shape: lens.text(given.shape),
         picture: own.has(address) ? own.get(address) : null,
-        equal: lens.text(given.like),
         children: [],
       });
     }
     for (const module of found.values()) {
       module.parent = around(module.address, found);
       module.name = module.parent ? module.address.slice(module.parent.address.length + 1) : module.address;
-      module.like = module.equal === module.address ? null : found.get(module.equal) || null;
-      module.pictured = [module, module.like].find((one) => one && one.picture !== null) || null;
+      module.pictured = module.picture === null ? null : module;
       if (module.parent) module.parent.children.push(module);
     }
     return found;

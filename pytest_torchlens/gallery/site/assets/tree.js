@@ -61,38 +61,28 @@
         " ",
         lens.element("bdi", { class: "class" }, module.className),
       );
-      const like = module.like
-        ? lens.element(
-            "button",
-            {
-              type: "button",
-              class: "like",
-              title: `Equal to ${module.like.address}, and drawn as it`,
-              click: () => this.onSelect(module.like),
-            },
-            "= ",
-            lens.element("bdi", {}, module.like.address),
-          )
-        : null;
       const size = lens.element("span", { class: "size" }, module.parameters ? lens.short(module.parameters) : "");
-      const inside =
-        module.picture === null
-          ? null
-          : lens.element(
-              "button",
-              {
-                type: "button",
-                class: "inside",
-                title: "Its own picture",
-                "aria-label": `Picture of ${module.address}`,
-                click: () => this.onOpen(module),
-              },
-              "⤢",
-            );
-      const row = lens.element("div", { class: "branch" }, fold, main, like, size, inside);
+      const inside = lens.element(
+        "button",
+        {
+          type: "button",
+          class: "inside",
+          title: "Show its inside",
+          "aria-label": `Picture of ${module.address}`,
+          disabled: !module.pictured,
+          click: () => this.onOpen(module),
+        },
+        "⤢",
+      );
+      const row = lens.element("div", { class: "branch" }, fold, main, size, inside);
       const item = lens.element("li", {}, row);
-      this.rows.set(module.address, { item, row, fold, main, inner: null });
+      this.rows.set(module.address, { item, row, fold, main, inside, inner: null });
       return item;
+    }
+
+    /** Offer the insides that are known to be in a picture by now. */
+    showInsides() {
+      for (const [address, { inside }] of this.rows) inside.disabled = !this.modules.get(address).pictured;
     }
 
     /** Fold or unfold; `isOpen` says which, or else the other than now. */

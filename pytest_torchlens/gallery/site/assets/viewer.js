@@ -7,6 +7,7 @@ The picture is as large as its zoom says, and the box scrolls natively: wheel, t
   const STEP = 1.25;
   const LEAST = 0.05;
   const MOST = 8;
+  const READABLE = 0.45; // a picture that would be smaller if its width were fitted is scrolled at first
   const MARGIN = 24; // around the picture, as in site.css
   const FAR = 4; // pixels from which on a press is a drag
 
@@ -19,13 +20,14 @@ The picture is as large as its zoom says, and the box scrolls natively: wheel, t
       this.hasDragged = false;
       this.isWhole = false;
       this.isFitted = false;
-      new ResizeObserver(() => this.isFitted && this.resize(this.widthScale())).observe(stage);
+      this.isFirst = false;
+      new ResizeObserver(() => this.refit()).observe(stage);
       stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
       stage.addEventListener("pointerdown", (event) => this.press(event));
       stage.addEventListener("click", (event) => this.swallow(event), { capture: true });
     }
 
-    /** Show `svg`, its width fitted, but not larger than it was drawn. */
+    /** Show `svg`, its width fitted, but not larger than it was drawn, nor so small that nothing can be read. */
     show(svg) {
       this.svg = svg;
       const box = svg.viewBox.baseVal;
@@ -34,8 +36,25 @@ The picture is as large as its zoom says, and the box scrolls natively: wheel, t
       if (svg.parentNode !== this.stage || this.stage.children.length > 1) this.stage.replaceChildren(svg);
       lens.colour(svg);
       this.isWhole = false;
-      this.resize(this.widthScale());
-      this.stage.scrollTo(0, 0);
+      this.resize(this.firstScale(), true);
+      this.stage.scrollTo(this.beginning(), 0);
+    }
+
+    /** How far to scroll a picture that is wider than its room, for its first box to be in the middle. */
+    beginning() {
+      const box = this.svg.querySelector("[data-op], [data-module]:not(rect)");
+      if (!box || this.scale <= this.widthScale()) return 0;
+      const [place, room] = [box.getBoundingClientRect(), this.stage.getBoundingClientRect()];
+      return this.stage.scrollLeft + (place.left + place.right - room.left - room.right) / 2;
+    }
+
+    firstScale() {
+      return Math.max(READABLE, this.widthScale());
+    }
+
+    refit() {
+      if (this.isFirst) this.resize(this.firstScale(), true);
+      else if (this.isFitted) this.resize(this.widthScale());
     }
 
     widthScale() {
@@ -46,11 +65,12 @@ The picture is as large as its zoom says, and the box scrolls natively: wheel, t
       return Math.min(this.widthScale(), (this.stage.clientHeight - 2 * MARGIN) / this.height);
     }
 
-    resize(scale) {
+    resize(scale, isFirst = false) {
       if (!this.svg) return;
       this.scale = Math.min(Math.max(scale, LEAST), MOST);
       this.svg.style.width = `${this.width * this.scale}px`;
       this.svg.style.height = `${this.height * this.scale}px`;
+      this.isFirst = isFirst;
       this.isFitted = scale === this.widthScale();
       this.onZoom(this.scale);
     }
