@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
 from pytest_torchlens.gallery.describe import add_statistics, describe
-from pytest_torchlens.records import ChangedSnapshot, LoggedPass, Records
+from pytest_torchlens.records import ChangedSnapshot, Records
 from torchlens_core import DrawingError, ModelHistory, draw
 from torchlens_core.diff import draw_diff
 from torchlens_core.draw.album import View, views_of
 from torchlens_core.draw.of_history import tree_of_history
 from torchlens_core.draw.pictures import Picture, options_of
 from torchlens_core.garbage import collector_spared
-from torchlens_core.snapshot import structure_hash
+from torchlens_core.snapshot import structure_hash, take_snapshot
 
 #: Graphs of one test that get a page.
 MAX_GRAPHS = 20
@@ -67,44 +67,57 @@ def pages_of(records: Records, known: Mapping[int, str]) -> list[dict[str, Any]]
     ``known`` are the keys of the pages that the gallery has of the test, by number; such a page is not drawn again.
     Whatever goes wrong with one is said in it: a gallery is no reason for a run to end.
     """
-    passes: dict[str, list[int]] = {}
+    graphs: dict[str, _Graph] = {}
     for number, one in enumerate(records.passes, 1):
         if one.history is not None:
-            passes.setdefault(_structure(one), []).append(number)
-    pages = []
-    for structure, numbers in list(passes.items())[:MAX_GRAPHS]:
-        history = records.passes[numbers[0] - 1].history
-        assert history is not None
-        number, count = numbers[0], len(numbers)
-        try:
-            with collector_spared():
-                page = _page(history, number, count, structure, known.get(number, ""))
-        except Exception as error:
-            page = Page(number=number, passes=count, key="", structure=structure, trouble=_said(error))
-        pages.append(asdict(page))
-    return pages
+            graph = _graph(one.history, number)
+            graphs.setdefault(graph.structure, graph).passes += 1
+    return [
+        plain(_page(graph, known.get(graph.number, ""))) for graph in list(graphs.values())[:MAX_GRAPHS]
+    ]
 
 
-def _structure(one: LoggedPass) -> str:
-    assert one.history is not None
+@dataclass
+class _Graph:
+    """A graph of a test, by the first pass that has it."""
+
+    history: ModelHistory
+    number: int
+    structure: str
+    folded: str = ""
+    passes: int = 0
+
+
+def _graph(history: ModelHistory, number: int) -> _Graph:
     try:
-        return structure_hash(one.history)
-    except Exception as error:  # said again when the page is made
-        return _said(error)
+        snapshot = take_snapshot(history)
+        folded = structure_hash(snapshot, shapes=False, folded=True)
+        return _Graph(history, number, structure_hash(snapshot), folded)
+    except Exception as error:
+        return _Graph(history, number, _said(error))
 
 
-def _page(history: ModelHistory, number: int, passes: int, structure: str, known: str) -> Page:
+def _page(graph: _Graph, known: str) -> Page:
+    try:
+        with collector_spared():
+            return _drawn(graph, known)
+    except Exception as error:
+        return Page(number=graph.number, passes=graph.passes, key="", trouble=_said(error))
+
+
+def _drawn(graph: _Graph, known: str) -> Page:
+    history = graph.history
     tree = tree_of_history(history)
     described = describe(history, tree)
     key = hashlib.sha256(f"{version()}{json.dumps(described)}".encode()).hexdigest()[:20]
     add_statistics(described, tree)
     described["seconds"] = round(history.elapsed_time_forward_pass, 4)
     page = Page(
-        number=number,
-        passes=passes,
+        number=graph.number,
+        passes=graph.passes,
         key=key,
-        structure=structure,
-        folded=structure_hash(history, shapes=False, folded=True),
+        structure=graph.structure,
+        folded=graph.folded,
         described=described,
     )
     if key == known:
@@ -131,7 +144,12 @@ def _about(view: View) -> dict[str, Any]:
 
 def change_pages_of(records: Records) -> list[dict[str, Any]]:
     """The pages of the snapshots that a test found changed."""
-    return [asdict(_change_page(one)) for one in records.changes]
+    return [plain(_change_page(one)) for one in records.changes]
+
+
+def plain(page: Page | ChangePage) -> dict[str, Any]:
+    """Its fields; `dataclasses.asdict` would copy all that is in them."""
+    return {one.name: getattr(page, one.name) for one in fields(page)}
 
 
 def _change_page(one: ChangedSnapshot) -> ChangePage:

@@ -24,7 +24,7 @@ ABOUT, PAGES = "lens_about", "lens_pages"
 #: Of what the controller gives to its workers: the keys of pages that need not be drawn.
 KEYS = "lens_gallery_keys"
 #: Seconds between two lines of progress, and between two writings of the index, at least.
-_TOLD, _WRITTEN = 30.0, 15.0
+_TOLD, _WRITTEN = 30.0, 30.0
 #: Characters of a reason that are kept.
 _LONGEST = 4_000
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torchlens_core.history import ModelHistory
 
 #: Most boxes and edges of a picture to a depth, and most pictures of single modules.
-MAX_BOXES, MAX_EDGES, MAX_MODULES = 300, 600, 24
+MAX_BOXES, MAX_EDGES, MAX_MODULES = 200, 500, 16
 #: Seconds that an engine may take for a picture which is not the overview.
 TIMEOUT = 4.0
 
