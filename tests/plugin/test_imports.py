@@ -22,7 +22,7 @@ def test_the_plugin_imports_nothing_heavy():
 
 def test_the_check_sees_what_is_imported():
     found = imported_by(
-        "import pytest_torchlens.plugin, pytest_torchlens.session, pytest_torchlens.gallery.page"
+        "import pytest_torchlens.plugin, pytest_torchlens.session, pytest_torchlens.gallery.pages"
     )
     assert {"jinja2", "torch", "torchlens_core"} <= set(found)
 
