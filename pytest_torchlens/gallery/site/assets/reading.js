@@ -80,7 +80,7 @@
     };
   }
 
-  /** Modules by address, each with its parent, its children and the module whose picture shows its inside, if one does. */
+  /** Modules by address, each with its parent, its children and the module whose picture shows its inside, if any. */
   function modulesFrom(list, pictures) {
     const found = new Map();
     const own = new Map();
