@@ -109,8 +109,10 @@ class _Reader:
                 self._readers.setdefault(edge.origin.node, []).append(node)
 
     def label(self, node: Node) -> str:
+        """That of its pass where passes are drawn one by one, else that of its layer."""
         op = self._history.op_at(node.index)
-        return op.layer_label_no_pass if self._rolled else op.layer_label
+        is_apart = not self._rolled or ("entry", op.layer_label) in self._names
+        return op.layer_label if is_apart else op.layer_label_no_pass
 
     def name(self, node: Node) -> Name | None:
         ways = [("entry", self.label(node)), *self.path(node)]

@@ -46,9 +46,11 @@ def describe(history: ModelHistory, tree: Tree) -> dict[str, Any]:
 
 def add_statistics(described: dict[str, Any], tree: Tree) -> None:
     """Add to each layer's data what its saved values are like; they may be others in each run."""
-    ops = {leaf.labels[0]: _op(leaf) for leaf in leaves_of(tree.root) if leaf.labels}
-    for layer in described["layers"]:
-        op = ops[layer["label"]]
+    leaves = [leaf for leaf in leaves_of(tree.root) if leaf.labels]
+    for layer, leaf in zip(
+        described["layers"], leaves, strict=False
+    ):  # those beyond `MAX_LAYERS` are not described
+        op = _op(leaf)
         found = statistics(op) if op is not None else None
         if found is not None:
             layer["statistics"] = found

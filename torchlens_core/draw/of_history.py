@@ -229,7 +229,8 @@ class _Builder:
         self._words[key] = words
         if node.kind is PARAMETER:
             return Leaf(group, words, node.index, op.address or "")
-        label = op.layer_label_no_pass if self._rolled else op.layer_label
+        is_apart = len(passes) == 1 < op.layer_passes_total  # of a layer whose passes are drawn one by one
+        label = op.layer_label_no_pass if self._rolled and not is_apart else op.layer_label
         entry = (
             Layer(self._history, [self._history.op_at(one.index) for one in passes]) if self._rolled else op
         )
