@@ -73,6 +73,33 @@ def test_what_the_page_says_of_a_layer(run, out, line_of):
     ]
 
 
+def test_passes_that_are_drawn_one_by_one_have_their_own_place(run, out):
+    run(
+        """
+        class Blocks(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.blocks = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+
+            def forward(self, x):
+                for block in self.blocks:
+                    x = x + block(x)
+                return x
+
+        def test_net(lens):
+            lens(Blocks(), torch.ones(1, 2))
+        """,
+        "--lens-gallery=out",
+    )
+    card = cards_of(out)["test_net"]
+    layers = page_of(out, card)["layers"]
+    sums = [layer for layer in layers if layer["name"] == "add"]
+    assert [layer["label"].partition(":")[2] for layer in sums] == ["1", "2", "3"]
+    assert len({layer["statistics"]["mean"] for layer in sums}) == 3
+    svg = pictures_of(out, card)["overview"]
+    assert all(layer["label"] in svg for layer in sums)
+
+
 def test_nothing_is_drawn_without_the_option(run, pytester):
     run(LOG).assert_outcomes(passed=1)
     assert list(pytester.path.rglob("*.svg")) == []
