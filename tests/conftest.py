@@ -6,7 +6,10 @@ import torch
 
 pytest_plugins = ["pytester"]
 
-for name in ("CI", "BUILD_NUMBER"):  # where pytest prints messages whole; tests read them as a terminal shows them
+for name in (
+    "CI",
+    "BUILD_NUMBER",
+):  # where pytest prints messages whole; tests read them as a terminal shows them
     os.environ.pop(name, None)
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and so do the processes that tests start
