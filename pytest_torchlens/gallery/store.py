@@ -50,8 +50,8 @@ class Store:
             raise GalleryError(wrong)
         try:
             self._models.mkdir(parents=True, exist_ok=True)
-            if not (self.directory / MARK).exists():
-                self.write(MARK, pages.as_json({"format": FORMAT, "runs": [], "finished": False}))
+            mark = self.mark() or {"format": FORMAT, "runs": [], "finished": False}
+            self.write(MARK, pages.as_json(mark))  # also where it is there: to see whether that can be done
             for aside in self._models.glob(".*"):
                 self._restore(aside)
             self._write_assets()
@@ -179,7 +179,7 @@ def slug_of(test: str) -> str:
     """A name for the folder of a test, safe on every file system and different for each.
 
     >>> slug_of("model_suite/test_menagerie.py::test_model[torchvision/alexnet]")
-    'torchvision-alexnet-6c6e6e'
+    'torchvision-alexnet-92f7a0'
     """
     digest = hashlib.sha256(test.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     stem = re.sub(r"[^A-Za-z0-9_.]+", "-", short_name(test))[:_LONGEST].strip("-.")

@@ -207,8 +207,10 @@ def test_shards_become_one(run, pytester, out):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"6 tests of 2 galleries in {out / 'index.html'}\n"
     check_whole(out)
-    whole = index_of(pytester.path / "whole")
-    assert index_of(out)["cards"] == whole["cards"]
+    whole, merged = (
+        [card | {"seconds": 0} for card in index_of(one)["cards"]] for one in (pytester.path / "whole", out)
+    )
+    assert merged == whole
     assert index_of(out)["finished"]
     assert len(list((pytester.path / "a" / "models").iterdir())) == 3  # what was merged is as it was
 

@@ -3,6 +3,7 @@
 from xml.etree import ElementTree
 
 import pytest
+from galleries import cards_of
 from torch import nn
 
 from torchlens_core.trace import _observers
@@ -208,7 +209,7 @@ def test_warnings_are_errors(run, pytester):
     result = run(VALID + warns, "-W", "error", "--lens-gallery=out", fresh=True)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["FAILED test_it.py::test_warns - UserWarning: a warning"])
-    assert len(list((pytester.path / "out").glob("*.svg"))) == 1
+    assert len(cards_of(pytester.path / "out")) == 1
 
 
 def test_junit_files_hold_nothing_of_it(run, pytester):

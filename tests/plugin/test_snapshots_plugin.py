@@ -113,7 +113,7 @@ def test_a_worker_that_crashes_loses_nothing_that_was_done(run, pytester, summar
 # -- tests that are run again ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")])
+@pytest.mark.parametrize("options", [(), pytest.param(("-n", "2"), marks=pytest.mark.long)])
 def test_a_retry_heals_nothing(run, pytester, summary_of, options):
     pytest.importorskip("pytest_rerunfailures")
     run(BEFORE, "--lens-update")
@@ -139,7 +139,7 @@ runs = []
 )
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")])
+@pytest.mark.parametrize("options", [(), pytest.param(("-n", "2"), marks=pytest.mark.long)])
 def test_what_the_first_run_of_a_test_wrote_is_told(run, pytester, summary_of, options):
     pytest.importorskip("pytest_rerunfailures")
     result = run(FAILS_ONCE, "--reruns=1", "--lens-update", *options, fresh=bool(options))
@@ -152,7 +152,7 @@ def test_what_the_first_run_of_a_test_wrote_is_told(run, pytester, summary_of, o
 # -- other options -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("plugin", ["terminal", "terminalreporter"])
+@pytest.mark.parametrize("plugin", ["terminal", pytest.param("terminalreporter", marks=pytest.mark.long)])
 def test_without_a_terminal(run, pytester, plugin):
     run(BEFORE, "-p", f"no:{plugin}", "--lens-update", fresh=True)
     assert list(snapshots_in(pytester.path)) == [FILE]
@@ -231,7 +231,7 @@ def test_with_a_gallery_both_are_made(run, pytester, summary_of):
     index = pytester.path / "out" / "index.html"
     assert summary_of(result) == [
         "7 forward passes of 6 tests logged",
-        f"7 pictures in {index}",
+        f"6 graphs drawn in {index}",
         "7 snapshots written",
     ]
 

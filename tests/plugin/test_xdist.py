@@ -35,7 +35,7 @@ def files_in(directory):
 
 
 def test_summary_and_gallery_are_the_same(run, pytester, summary_of):
-    alone = run(SOURCE, "--lens-gallery=alone")
+    alone = run(SOURCE, "--lens-gallery=alone", fresh=True)
     shared = run(SOURCE, "--lens-gallery=shared", "-n", "2", fresh=True)
     shared.stdout.fnmatch_lines(["2 workers *"])
     assert shared.parseoutcomes() == alone.parseoutcomes() == {"passed": 3, "failed": 2}

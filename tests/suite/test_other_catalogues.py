@@ -56,7 +56,7 @@ def others(pytester, monkeypatch):
 
 def test_an_entry_point(others):
     others().assert_outcomes(passed=1, deselected=len(model_suite.smoke_cases()))
-    others("--lens-tier=all").assert_outcomes(passed=2, deselected=len(model_suite.cases()))
+    assert others("--lens-tier=all").parseoutcomes()["passed"] == 2
 
 
 def test_the_hook(others, pytester):
