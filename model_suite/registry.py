@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
+from itertools import islice, zip_longest
 
 from model_suite.case import ModelCase
 from model_suite.sources import (
@@ -85,21 +86,25 @@ STANDARD, STANDARD_OPS, STANDARD_PARAMETERS = 300, 1200, 60_000_000
 def _standard() -> frozenset[str]:
     chosen = {case.name for case in smoke_cases()}
     taken = {case.record.folded for case in smoke_cases() if case.record is not None}
-    by_family: dict[tuple[str, str], list[ModelCase]] = {}
+    families: dict[str, dict[str, list[ModelCase]]] = {}
     for case in _all():
         record = case.record
         if record is None or not record.folded or record.folded in taken:
             continue
         if record.ops <= STANDARD_OPS and record.parameters <= STANDARD_PARAMETERS:
             taken.add(record.folded)
-            by_family.setdefault((case.source, case.family), []).append(case)
-    turn = 0
-    while len(chosen) < STANDARD and any(len(family) > turn for family in by_family.values()):
-        for family in by_family.values():
-            if len(family) > turn and len(chosen) < STANDARD:
-                chosen.add(family[turn].name)
-        turn += 1
+            families.setdefault(case.source, {}).setdefault(case.family, []).append(case)
+    # a case of each source in turn, and of each source one of each family in turn
+    sources = [_in_turn(of_source.values()) for of_source in families.values()]
+    for case in islice(_in_turn(sources), STANDARD - len(chosen)):
+        chosen.add(case.name)
     return frozenset(chosen)
+
+
+def _in_turn(lists: Iterable[Iterable[ModelCase]]) -> list[ModelCase]:
+    """The first of each list, the second of each, and so on."""
+    turns = zip_longest(*lists)
+    return [case for turn in turns for case in turn if case is not None]
 
 
 def standard_cases() -> list[ModelCase]:

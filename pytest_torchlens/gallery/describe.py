@@ -22,7 +22,8 @@ MAX_FRAMES, MAX_LINE = 8, 300
 #: Bars of a histogram, and about how many numbers it is made of, evenly spread in a tensor.
 BARS, SAMPLE = 16, 2**14
 
-_CALLER = sys.modules[torch.nn.Module.__module__].__file__
+#: Files of torch whose lines only pass a call on.
+_CALLERS = {sys.modules[name].__file__ for name in (torch.nn.Module.__module__, torch.overrides.__name__)}
 
 
 def describe(history: ModelHistory, tree: Tree) -> dict[str, Any]:
@@ -128,7 +129,7 @@ class _Readers:
 
 
 class _Sources:
-    """Lines of source, each once; not those that led to the pass, nor those by which torch calls a module."""
+    """Lines of source, each once; not those that led to the pass, nor those by which torch passes a call on."""
 
     def __init__(self, outer: int) -> None:
         self._outer = outer
@@ -137,7 +138,7 @@ class _Sources:
 
     def numbers(self, frames: Iterable[Frame]) -> list[int]:
         """The numbers of the lines of a call stack."""
-        kept = [frame for frame in list(frames)[self._outer :] if frame.filename != _CALLER]
+        kept = [frame for frame in list(frames)[self._outer :] if frame.filename not in _CALLERS]
         return [self._number(frame) for frame in kept[-MAX_FRAMES:]]
 
     def _number(self, frame: Frame) -> int:
