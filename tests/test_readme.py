@@ -87,7 +87,8 @@ def _words(text: str) -> str:
 
 
 def test_picture_is_there():
-    (picture,) = re.findall(r"!\[[^]]*\]\(([^)]+)\)", _README)
+    picture, *screenshots = re.findall(r"!\[[^]]*\]\(([^)]+)\)", _README)
+    assert [(_ROOT / one).read_bytes()[1:4] for one in screenshots] == [b"PNG", b"PNG"]
     assert "gru_cell" in (_ROOT / picture).read_text(encoding="utf-8")
 
 
