@@ -80,7 +80,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if _is_worker(config):  # xdist would drop the message; each wrong test says it in its setup instead
         return
     for item in items:
-        markers.settings_of(item), marker.about(item)  # raise a usage error for what they do not know
+        markers.settings_of(item)  # raises a usage error for what it does not know
+        marker.about(item)  # likewise
 
 
 @pytest.fixture
@@ -174,8 +175,9 @@ def pytest_runtest_makereport(
 def _tell_gallery(item: pytest.Item, report: pytest.TestReport) -> None:
     from pytest_torchlens.gallery.run import ABOUT, PAGES
 
-    setattr(report, ABOUT, marker.about(item))
-    if report.when == "teardown" and _PAGES in item.stash:
+    if report.when == "setup":
+        setattr(report, ABOUT, marker.about(item))
+    elif report.when == "teardown" and _PAGES in item.stash:
         setattr(report, PAGES, item.stash[_PAGES])
         del item.stash[_PAGES]  # a test that is run again has others
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,9 +54,7 @@ def merge(out: Path, galleries: Sequence[Path], title: str = "") -> str:
                 "runs": list(dict.fromkeys(runs)),
                 "finished": all(mark["finished"] for mark in marks),
                 "seconds": sum(mark.get("seconds", 0.0) for mark in marks),
-                "when": max(
-                    (mark.get("when", "") for mark in marks), default=time.strftime("%Y-%m-%d %H:%M")
-                ),
+                "when": max(mark.get("when", "") for mark in marks),
             },
             target.records(),
         )

@@ -16,10 +16,10 @@ import pytest
 
 from pytest_torchlens import options
 from pytest_torchlens.gallery import pages
-from pytest_torchlens.gallery.store import GalleryError, Store, slug_of
+from pytest_torchlens.gallery.store import FORMAT, GalleryError, Store, slug_of
 from pytest_torchlens.records import ATTRIBUTE, short_name
 
-#: Attributes of reports: of each phase, what the test is; of the teardown, its pages.
+#: Attributes of reports: of the setup, what the test is; of the teardown, its pages.
 ABOUT, PAGES = "lens_about", "lens_pages"
 #: Of what the controller gives to its workers: the keys of pages that need not be drawn.
 KEYS = "lens_gallery_keys"
@@ -58,7 +58,7 @@ class GalleryRun:
         self._store = Store(directory)
         self._store.open()
         self._id = secrets.token_hex(4)
-        self._records = {slug_of(one["test"]): one for one in self._store.records()}
+        self._records = {one["slug"]: one for one in self._store.records()}
         #: Keys of the pages that are there, by the folders of their tests and their numbers.
         self.keys = {slug: self._store.keys(record) for slug, record in self._records.items()}
         self._tests: dict[str, _Test] = {}
@@ -119,9 +119,10 @@ class GalleryRun:
     def _put(self, nodeid: str, test: _Test, data: dict[str, Any], made: dict[str, Any]) -> None:
         slug = slug_of(nodeid)
         old = {page["number"]: page for page in self._records.get(slug, {}).get("pages", [])}
-        record = self._record(nodeid, test, data, made, old)
+        record = self._record(nodeid, slug, test, data, made, old)
         files: dict[str, bytes] = {}
         kept: list[str] = []
+        drawn = before = 0
         for number, (page, own) in enumerate(zip(made["pages"], record["pages"], strict=True)):
             if page["trouble"]:
                 self.drawn.troubles.append(f"no picture of {nodeid}: {page['trouble'].splitlines()[0]}")
@@ -129,26 +130,35 @@ class GalleryRun:
             files |= pages.model_files(page, record, number)
             if page["pictures"] is None:
                 kept += pages.kept_files(own)
-                self.drawn.kept += 1
-            self.drawn.drawn += 1
+                before += 1
+            drawn += 1
         for number, change in enumerate(made["changes"], 1):
             files |= pages.change_files(change, record, number)
         files["record.json"] = pages.as_json(record)
         try:
-            self._store.put(nodeid, files, kept)
-            self._records[slug] = record
+            self._store.put(slug, files, kept)
         except GalleryError as error:
             self.drawn.troubles.append(f"no page of {nodeid}: {error}")
+            return
+        self._records[slug] = record
+        self.drawn.drawn += drawn
+        self.drawn.kept += before
 
     def _record(
-        self, nodeid: str, test: _Test, data: dict[str, Any], made: dict[str, Any], old: dict[int, Any]
+        self,
+        nodeid: str,
+        slug: str,
+        test: _Test,
+        data: dict[str, Any],
+        made: dict[str, Any],
+        old: dict[int, Any],
     ) -> dict[str, Any]:
         about = test.about
         return {
-            "format": 1,
+            "format": FORMAT,
             "run": self._id,
             "test": nodeid,
-            "slug": slug_of(nodeid),
+            "slug": slug,
             "title": about.get("title") or short_name(nodeid),
             "file": nodeid.partition("::")[0],
             "facets": about.get("facets", {}),

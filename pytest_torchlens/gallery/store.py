@@ -95,7 +95,7 @@ class Store:
 
     def records(self) -> list[dict[str, Any]]:
         """The records of all tests."""
-        found = (_read(path) for path in sorted(self._models.glob("*/record.json")))
+        found = (_read(folder / "record.json") for folder in self.folders())
         return [one for one in found if one.get("format") == FORMAT]
 
     def keys(self, record: Mapping[str, Any]) -> dict[int, str]:
@@ -121,12 +121,11 @@ class Store:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
 
-    def put(self, test: str, files: Mapping[str, bytes], kept: Iterable[str]) -> None:
+    def put(self, slug: str, files: Mapping[str, bytes], kept: Iterable[str]) -> None:
         """Put the folder of a test in place: ``files``, and of those that are there already, ``kept``.
 
         Raises `GalleryError` if that cannot be done; what is there stays as it is then.
         """
-        slug = slug_of(test)
         target = self._models / slug
 
         def fill(aside: Path) -> None:
