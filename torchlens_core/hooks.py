@@ -35,7 +35,8 @@ class Hooks:
 
     def __init__(self, model: nn.Module) -> None:
         self.calls: list[HookedCall] = []
-        self.addresses: set[str] = set()
+        #: The modules that have hooks, by their ids; held, so that no other module gets the id of one.
+        self.hooked: dict[int, nn.Module] = {}
         self._model = model
         self._handles: list[Any] = []
         self._names: dict[int, str] = {}
@@ -64,7 +65,7 @@ class Hooks:
             self._names[id(module)] = address
             if isinstance(module, torch.jit.ScriptModule):  # takes no Python hooks
                 continue
-            self.addresses.add(address)
+            self.hooked[id(module)] = module
             hang_on = self._handles.append
             hang_on(module.register_forward_pre_hook(self._enter, prepend=True, with_kwargs=True))
             hang_on(module.register_forward_hook(self._return))

@@ -236,7 +236,7 @@ class Ledger(Listener):
         address = modules.addresses.get(identity)
         if address is None:
             address = modules.address(module, parent.address if parent else "")
-        call = Call(len(self.calls), address, type(module).__name__, parent)
+        call = Call(len(self.calls), address, type(module).__name__, parent, identity)
         call.chain = chain = chain_of(frame, self._ends)
         place = self._places.find(outer, chain, identity)
         if place is None:

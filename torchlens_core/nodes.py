@@ -173,8 +173,12 @@ class Call:
     last = 0
     seconds = 0.0
 
-    def __init__(self, index: int, address: str, class_name: str, parent: Call | None) -> None:
+    def __init__(
+        self, index: int, address: str, class_name: str, parent: Call | None, identity: int
+    ) -> None:
         self.index = index
+        #: The ``id`` of the module: a pass may replace one by another at the same address.
+        self.identity = identity
         self.address = address
         self.class_name = class_name
         self.parent = parent

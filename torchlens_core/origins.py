@@ -69,14 +69,20 @@ class Modules:
         self._model = model
         self.addresses: dict[int, str] = {}
         self.tensors: dict[int, tuple[str, str, Tensor]] = {}
-        self._strangers: list[nn.Module] = []
+        #: Every module met, so that no id is used again for another: a pass may replace modules.
+        self._met: list[nn.Module] = []
         self.scan()
 
     def scan(self) -> None:
         """Look at the model again: lazy modules get their parameters in their first call."""
         for address, module in walk(self._model):
-            self.addresses.setdefault(id(module), address)
+            self._name(module, address)
             self.note_tensors(module, address)
+
+    def _name(self, module: nn.Module, address: str) -> None:
+        if id(module) not in self.addresses:
+            self.addresses[id(module)] = address
+            self._met.append(module)
 
     def note_tensors(self, module: nn.Module, address: str) -> None:
         """Note the parameters and buffers that ``module`` holds now."""
@@ -101,13 +107,10 @@ class Modules:
             self.scan()
             address = self.addresses.get(id(module))
         if address is None:
-            self._strangers.append(module)  # keeps its id from being used again
             name = f"({type(module).__name__})"
             address = f"{caller}.{name}" if caller else name
-            self.addresses[id(module)] = address
-            for inner, part in walk(part_of := module):
-                if part is not part_of:
-                    self.addresses.setdefault(id(part), f"{address}.{inner}")
+            for inner, part in walk(module):
+                self._name(part, f"{address}.{inner}" if inner else address)
         return address
 
 

@@ -281,12 +281,29 @@ def test_copies_made_in_the_pass_are_not_seen():
     assert are_same(hooks.calls[0].outputs, [hooks.result])
 
 
+def test_modules_built_in_the_pass_are_not_seen_but_what_they_take_over_is():
+    class Replacing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = nn.Sequential(nn.Linear(3, 3))
+
+        def forward(self, x):
+            self.block = nn.Sequential(self.block[0], nn.ReLU())
+            return self.block(x)
+
+    model = Replacing()
+    known = [*model.modules()]
+    hooks = watched(model, X)
+    assert names(hooks) == [":1", "block.0:1"]
+    assert [*hooks.hooked.values()] == known
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_scripted_modules_take_no_hooks():
     model = nn.Sequential(torch.jit.script(nn.ReLU()), nn.Tanh())
     hooks = watched(model, X)
     assert names(hooks) == [":1", "1:1"]
-    assert hooks.addresses == {"", "1"}
+    assert list(hooks.hooked.values()) == [model, model[1]]
 
 
 def test_tensors_of_transforms_are_left_out():

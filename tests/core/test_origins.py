@@ -1,6 +1,8 @@
 """Tensors that no recorded call made: parameters, buffers, constants, other looks, results of unseen code."""
 
+import gc
 import sys
+import weakref
 
 import pytest
 import torch
@@ -60,6 +62,26 @@ def test_modules_outside_the_model_get_addresses_of_their_own():
     assert modules.address(stranger[0], "") == "nested.(Sequential).0"
     model.add_module("late", nn.Tanh())
     assert modules.address(model.late, "") == "late"
+
+
+def test_modules_that_the_pass_drops_keep_their_ids():
+    """Else a module built in the pass may have the id, and so the address and the number, of one before it."""
+    model = Shared()
+    modules = Modules(model)
+    stranger = nn.Sequential(nn.ReLU())
+    modules.address(stranger, "")
+    dropped = [weakref.ref(one) for one in (model.nested, model.nested["norm"], stranger, stranger[0])]
+    del model.nested, stranger
+    gc.collect()
+    assert [modules.addresses.get(id(one())) for one in dropped] == [
+        "nested",
+        "nested.norm",
+        "(Sequential)",
+        "(Sequential).0",
+    ]
+    del modules
+    gc.collect()
+    assert [one() for one in dropped] == [None] * 4
 
 
 def sources(function, *args, **kwargs) -> dict[str, str | None]:

@@ -91,6 +91,36 @@ class ModuleMadeInForward(nn.Module):
         return layer(x)
 
 
+class _Replacing(nn.Module):
+    """What takes the place of a block, and one of its modules."""
+
+    def __init__(self, fc):
+        super().__init__()
+        self.fc = fc
+        self.act = nn.Sigmoid()
+
+    def forward(self, x):
+        return self.act(self.fc(x))
+
+
+class ReplacedInForward(nn.Module):
+    """Blocks built in forward, in the place of others; what they take over is the model's."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Sequential() for _ in range(3))
+        for block in self.blocks:
+            block.add_module("fc", nn.Linear(3, 3))
+
+    def forward(self, x):
+        for number, block in enumerate(self.blocks):
+            if not isinstance(block, _Replacing):
+                self.blocks[number] = _Replacing(block.fc)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
 class CopiedInForward(nn.Module):
     """``deepcopy`` of a tensor and of a module inside forward."""
 
@@ -414,6 +444,7 @@ CASES: list[Tricky] = [
     Tricky(ReplacedParameters, rand(_23, _3)),
     Tricky(LazyLayers, rand(_23)),
     Tricky(ModuleMadeInForward, rand(_23)),
+    Tricky(ReplacedInForward, rand(_23)),
     Tricky(CopiedInForward, rand(_23)),
     Tricky(SharedModule, rand(_23)),
     Tricky(DirectForward, rand(_23)),

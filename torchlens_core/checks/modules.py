@@ -21,7 +21,7 @@ def check_modules(trial: Trial) -> CheckResult:
     """Hooks on every module have seen the recorded calls, and each op ran in the call that it is said to."""
     started = time.perf_counter()
     history, hooks = trial.history, trial.witness.hooks
-    recorded = [call for call in history.recording.calls if call.address in hooks.addresses]
+    recorded = [call for call in history.recording.calls if call.identity in hooks.hooked]
     findings = list(_differences(history, hooks.calls, recorded))
     placed = 0
     if not findings:
