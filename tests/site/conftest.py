@@ -1,11 +1,16 @@
-"""One Chromium a session, and pages of a made-up gallery that are open in it from file://."""
+"""One Chromium a session, and pages of a made-up gallery that are open in it from file://.
+
+Root gets Debian's packages where they are missing, unless LENS_INSTALL_BROWSER=0 says no; who is not root is told.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +26,12 @@ _OPTIONS = (
 ).split()
 #: Seconds that a page has for what is expected of it, on a machine that others use too.
 _PATIENCE = 15.0
+#: A mirror that cannot be reached is to cost seconds, not the run.
+_APT = ["apt-get", "-qq", "-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=10"]
+_COMMANDS = ([*_APT, "update"], [*_APT, "install", "-y", "chromium", "chromium-driver"])
+_APT_TIME = 300
+_QUIETLY = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+_LOCK = Path(tempfile.gettempdir(), "lens-browser.lock")
 
 
 def _programs() -> tuple[str, str] | None:
@@ -31,23 +42,33 @@ def _programs() -> tuple[str, str] | None:
     return (chromium, driver) if chromium and driver else None
 
 
-def _install() -> None:
-    """Debian's packages, where this may be done: as root, on a machine that is there for tests."""
-    if os.environ.get("LENS_INSTALL_BROWSER") and shutil.which("apt-get") and os.geteuid() == 0:
-        subprocess.run(["apt-get", "update"], check=False, capture_output=True)
-        subprocess.run(
-            ["apt-get", "install", "-y", "chromium", "chromium-driver"], check=False, capture_output=True
-        )
+def _install() -> str:
+    """Install Debian's packages where this may be done, once for all workers; what came of it."""
+    if os.environ.get("LENS_INSTALL_BROWSER") == "0":
+        return "LENS_INSTALL_BROWSER is 0"
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        return "only root can install them, with apt-get"
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _programs() is not None:  # another worker has
+            return "installed"
+        try:
+            for command in _COMMANDS:
+                subprocess.run(command, check=True, capture_output=True, timeout=_APT_TIME, env=_QUIETLY)
+        except subprocess.CalledProcessError as error:
+            return error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        except subprocess.TimeoutExpired as error:
+            return f"{' '.join(error.cmd[:2])}: longer than {_APT_TIME} s"
+    return "installed"
 
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[Any]:
     webdriver = pytest.importorskip("selenium.webdriver")
-    if _programs() is None:
-        _install()
+    came_of_it = "" if _programs() else _install()
     programs = _programs()
     if programs is None:
-        pytest.skip("no chromium and chromedriver on the PATH: apt-get install chromium chromium-driver")
+        pytest.skip(f"no chromium and chromedriver on the PATH ({came_of_it})")
     options = webdriver.ChromeOptions()
     options.binary_location = programs[0]
     for option in _OPTIONS:
