@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,20 +13,21 @@ from torch import nn
 
 from model_suite.records import Record, records_of
 
-#: Larger models are run on the meta device alone.
-MAX_PARAMETERS, MAX_OPS = 400_000_000, 5_000
+#: Parameters, floating-point operations and ops up to which a model is small, and medium; more is large.
+_SMALL = (100_000_000, 10_000_000_000, 1_000)
+_MEDIUM = (400_000_000, 200_000_000_000, 5_000)
 #: Positional and named arguments of a model's ``forward``.
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class SizeClass(enum.Enum):
-    """How much one forward pass at the smallest input takes, by order of magnitude."""
+    """How much one forward pass at the smallest input takes, by what was measured."""
 
-    #: Under half a second on one core.
+    #: About half a second on one core, at most.
     SMALL = "small"
     #: Up to some seconds.
     MEDIUM = "medium"
-    #: More, or gigabytes.
+    #: More, or gigabytes: on the meta device alone.
     LARGE = "large"
 
 
@@ -51,7 +52,8 @@ class ModelCase:
     maker: Callable[[], Inputs] = field(repr=False)
     #: ``detection``, ``dynamic``, ``multi-output``, ...
     tags: frozenset[str] = frozenset()
-    size: SizeClass = SizeClass.SMALL
+    #: Builder and maker at the size that its authors use, where that is known and another.
+    canonical: tuple[Callable[[], nn.Module], Callable[[], Inputs]] | None = field(default=None, repr=False)
     #: What does not work with it, and why; empty if everything does.
     limits: str = ""
 
@@ -66,10 +68,28 @@ class ModelCase:
         return records_of(self.source).get(self.name)
 
     @property
+    def size(self) -> SizeClass:
+        """By parameters, floating-point operations and ops that were measured; what was not measured is small."""
+        record = self.record
+        if record is None:
+            return SizeClass.SMALL
+        measured = (record.parameters, record.flops, record.ops)
+        for size, limits in ((SizeClass.SMALL, _SMALL), (SizeClass.MEDIUM, _MEDIUM)):
+            if all(number <= limit for number, limit in zip(measured, limits, strict=True)):
+                return size
+        return SizeClass.LARGE
+
+    @property
     def has_values(self) -> bool:
         """Whether it is small enough to be run with values, and validated, by anyone."""
-        record = self.record
-        return record is None or (record.parameters <= MAX_PARAMETERS and record.ops <= MAX_OPS)
+        return self.size is not SizeClass.LARGE
+
+    def at_canonical_size(self) -> ModelCase:
+        """The same model at the size of its authors: of its inputs, and of what depends on them."""
+        if self.canonical is None:
+            return self
+        builder, maker = self.canonical
+        return replace(self, builder=builder, maker=maker, canonical=None)
 
     def build(self, device: str | None = None) -> nn.Module:
         """The model in eval mode, with random weights; nothing is downloaded.

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import torchlens_core as tl
 from model_suite.case import ModelCase
@@ -67,9 +69,22 @@ def _traced(case: ModelCase, record: Record, device: str) -> Record:
         folded=structure_hash(history, shapes=False, folded=True),
         ops=len(history.ops),
         parameters=history.total_params,
+        flops=_flops(model, args, kwargs),
         on_meta=device == "meta",
         seconds=round(history.elapsed_time_forward_pass, 4) if device == "cpu" else 0.0,
     )
+
+
+def _flops(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """Floating-point operations of one more pass."""
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), counter:
+            warnings.simplefilter("ignore")
+            model(*args, **kwargs)
+    except Exception:
+        return 0  # the counter runs modules and modes of its own in the pass, which not every model bears
+    return int(counter.get_total_flops())
 
 
 def _reason(error: BaseException) -> str:

@@ -28,6 +28,9 @@ class Record:
     folded: str = ""
     ops: int = 0
     parameters: int = 0
+    #: Floating-point operations of one pass, of matrix products and convolutions, as `torch.utils.flop_counter` counts
+    #: them; 0 where there are none, or it fails.
+    flops: int = 0
     #: Whether it was traced on the meta device; else with values.
     on_meta: bool = False
     #: Seconds of one forward pass at the smallest input on one core; 0 if only meta was tried.

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model_suite.case import Inputs, ModelCase, SizeClass
+from model_suite.case import Inputs, ModelCase
 
 _SOURCE = "torchvision"
 
@@ -37,6 +37,28 @@ def _frame_pair(size: int) -> Inputs:
 def _picture_list(*sizes: tuple[int, int]) -> Inputs:
     pictures: list[Tensor] = [torch.rand(3, height, width) for height, width in sizes]
     return (pictures,), {}
+
+
+#: Frames of a clip, by family.
+_CLIP_LENGTHS = {"mvit": 16, "s3d": 128, "swin3d": 32, "video_resnet": 16}
+
+
+def _canonical(name: str, family: str, task: str) -> Inputs:
+    """Inputs of the size for which torchvision publishes the accuracy of its weights."""
+    if task == "detection":
+        return _picture_list((480, 640), (640, 480))  # of COCO
+    if task == "optical flow":
+        frames = torch.rand(2, 1, 3, 440, 1024)  # of Sintel, to the next multiples of eight
+        return tuple(frames), {}
+    side = _canonical_side(name)
+    return _video(_CLIP_LENGTHS[family], side) if task == "video" else _image(side)
+
+
+def _canonical_side(name: str) -> int:
+    """Height and width as the transform of the default weights makes them; nothing is downloaded."""
+    transform = _import_models().get_model_weights(name).DEFAULT.transforms()
+    size: list[int] = getattr(transform, "crop_size", None) or transform.resize_size
+    return size[-1]
 
 
 _SMALL_IMAGE = partial(_image, 64)
@@ -150,41 +172,35 @@ _SMOKE = frozenset(
         "ssdlite320_mobilenet_v3_large swin3d_t swin_t swin_v2_t vgg11_bn vit_b_32"
     ).split()
 )
-_MEDIUM = frozenset(
-    (
-        "convnext_large efficientnet_b7 efficientnet_v2_l fcos_resnet50_fpn fasterrcnn_resnet50_fpn "
-        "fasterrcnn_resnet50_fpn_v2 keypointrcnn_resnet50_fpn maskrcnn_resnet50_fpn "
-        "maskrcnn_resnet50_fpn_v2 maxvit_t raft_large regnet_y_32gf regnet_x_32gf "
-        "retinanet_resnet50_fpn retinanet_resnet50_fpn_v2 s3d ssd300_vgg16 vit_l_16 vit_l_32"
-    ).split()
-)
-_LARGE = frozenset("mvit_v1_b mvit_v2_s regnet_y_128gf vit_h_14".split())
 
 
 # -- building ----------------------------------------------------------------------------------------
 
 
-def _options(name: str, task: str) -> dict[str, Any]:
+def _options(name: str, task: str, is_canonical: bool) -> dict[str, Any]:
     """What the builder is given, besides no weights: small pictures where it would enlarge them."""
     if task == "segmentation":
         return {"weights_backbone": None}
     if task == "detection":
         options: dict[str, Any] = {"weights_backbone": None}
+        if is_canonical:
+            return options
         if not name.startswith("ssd"):
             options |= {"min_size": 96, "max_size": 128}
         if "rcnn" in name:  # each detection is pasted into its picture by a dozen ops
             options["box_detections_per_img"] = 5
         return options
     if name.startswith("vit_"):
-        return {"image_size": 56 if name == "vit_h_14" else 64}
+        small = 56 if name == "vit_h_14" else 64
+        return {"image_size": _canonical_side(name) if is_canonical else small}
     if name in ("googlenet", "inception_v3", "quantized_googlenet", "quantized_inception_v3"):
         return {"init_weights": False}
     return {}
 
 
-def _build(name: str, task: str) -> nn.Module:
+def _build(name: str, task: str, is_canonical: bool = False) -> nn.Module:
     models = _import_models()
-    model = models.get_model(name, weights=None, **_options(name, task))
+    model = models.get_model(name, weights=None, **_options(name, task, is_canonical))
     assert isinstance(model, nn.Module)
     return model
 
@@ -211,7 +227,7 @@ def cases() -> Iterator[ModelCase]:
                 builder=partial(_build, name, task),
                 maker=maker,
                 tags=_tags(name, task),
-                size=_size(name),
+                canonical=(partial(_build, name, task, True), partial(_canonical, name, family, task)),
             )
 
 
@@ -226,9 +242,3 @@ def _tags(name: str, task: str) -> frozenset[str]:
     if name.startswith(("vit", "swin", "mvit", "maxvit")):
         tags.add("attention")
     return frozenset(tags)
-
-
-def _size(name: str) -> SizeClass:
-    if name in _LARGE:
-        return SizeClass.LARGE
-    return SizeClass.MEDIUM if name in _MEDIUM else SizeClass.SMALL

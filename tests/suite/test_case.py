@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from model_suite import ModelCase, SizeClass
+from model_suite.records import Record
 
 
 def case(builder=nn.ReLU, **more):
@@ -61,6 +62,46 @@ def test_what_is_known_by_default():
         SizeClass.SMALL,
         "",
     )
+
+
+def measured(monkeypatch, **numbers):
+    """A case with a record that says so."""
+    record = Record(name="own/net", **numbers)
+    monkeypatch.setattr("model_suite.case.records_of", lambda source: {"own/net": record})
+    return case()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "size"),
+    [
+        ({"parameters": 1_000, "flops": 1_000, "ops": 10}, SizeClass.SMALL),
+        ({"parameters": 100_000_000, "flops": 10**10, "ops": 1_000}, SizeClass.SMALL),
+        ({"parameters": 100_000_001}, SizeClass.MEDIUM),
+        ({"flops": 10**10 + 1}, SizeClass.MEDIUM),
+        ({"ops": 1_001}, SizeClass.MEDIUM),
+        ({"parameters": 400_000_001}, SizeClass.LARGE),
+        ({"flops": 2 * 10**11 + 1}, SizeClass.LARGE),
+        ({"ops": 5_001}, SizeClass.LARGE),
+    ],
+)
+def test_the_size_is_that_of_what_was_measured(numbers, size, monkeypatch):
+    one = measured(monkeypatch, **numbers)
+    assert one.size is size
+    assert one.has_values is (size is not SizeClass.LARGE)
+
+
+def test_the_canonical_size_is_the_smallest_where_no_other_is_known():
+    one = case()
+    assert one.at_canonical_size() is one
+
+
+def test_at_the_canonical_size():
+    one = case(canonical=(nn.Tanh, lambda: ((torch.ones(5),), {})))
+    canonical = one.at_canonical_size()
+    assert (type(one.build()), type(canonical.build())) == (nn.ReLU, nn.Tanh)
+    assert [len(some.inputs()[0][0]) for some in (one, canonical)] == [2, 5]
+    assert canonical.name == one.name
+    assert canonical.at_canonical_size() is canonical
 
 
 def test_cannot_be_changed():

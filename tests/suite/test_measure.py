@@ -58,6 +58,24 @@ def test_on_meta_where_that_goes():
     assert record.structure != record.folded
 
 
+def test_floating_point_operations_are_counted():
+    assert measure.measure(case(Plain)).flops == 2 * 3 * 2
+
+
+def test_a_model_that_cannot_be_counted_is_measured():
+    class Once(Plain):
+        runs = 0
+
+        def forward(self, x):
+            self.runs += 1
+            if self.runs > 1:
+                raise RuntimeError("once is enough")
+            return super().forward(x)
+
+    record = measure.measure(case(Once))
+    assert (record.ops, record.flops, record.limits) == (2, 0, "")
+
+
 def test_with_values_else():
     record = measure.measure(case(NeedsNumbers))
     assert (record.on_meta, record.limits) == (False, "")

@@ -1,5 +1,6 @@
 """The cases of torchvision: all of them, and nothing is downloaded."""
 
+import re
 import socket
 import sys
 
@@ -37,13 +38,11 @@ def test_every_family_has_a_model():
 
 def test_sets_of_names_name_models():
     names = {case.name.removeprefix("torchvision/") for case in ALL}
-    for some in (torchvision_models._SMOKE, torchvision_models._MEDIUM, torchvision_models._LARGE):
-        assert some - names == set()
+    assert torchvision_models._SMOKE - names == set()
 
 
 def test_sizes():
     assert {case.size for case in ALL} == set(SizeClass)
-    assert set() == torchvision_models._MEDIUM & torchvision_models._LARGE
 
 
 @pytest.mark.parametrize("family", sorted(torchvision_models._FAMILIES))
@@ -86,6 +85,53 @@ def test_inputs(name, shapes):
 def test_detectors_take_a_list_of_pictures():
     (pictures,), _ = find("torchvision/ssd300_vgg16").inputs()
     assert [tuple(picture.shape) for picture in pictures] == [(3, 96, 128), (3, 128, 96)]
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("alexnet", [(1, 3, 224, 224)]),
+        ("efficientnet_b3", [(1, 3, 300, 300)]),
+        ("fcn_resnet50", [(1, 3, 520, 520)]),
+        ("raft_small", [(1, 3, 440, 1024)] * 2),
+        ("r3d_18", [(1, 3, 16, 112, 112)]),
+    ],
+)
+def test_canonical_inputs(name, shapes, no_network):
+    args, kwargs = find(f"torchvision/{name}").at_canonical_size().inputs("meta")
+    assert [tuple(arg.shape) for arg in args] == shapes
+    assert kwargs == {}
+
+
+def test_models_whose_parameters_depend_on_the_size_are_built_for_it():
+    case = find("torchvision/vit_h_14")
+    small, canonical = case.build("meta"), case.at_canonical_size().build("meta")
+    assert (small.image_size, canonical.image_size) == (56, 518)
+    (picture,), _ = case.at_canonical_size().inputs("meta")
+    assert picture.shape[-1] == 518
+
+
+def test_detectors_keep_the_size_of_their_authors():
+    case = find("torchvision/fcos_resnet50_fpn")
+    assert case.build("meta").transform.min_size == (96,)
+    assert case.at_canonical_size().build("meta").transform.min_size == (800,)
+
+
+def test_clips_are_as_long_as_those_of_the_published_accuracies():
+    for case in ALL:
+        if case.task != "video":
+            continue
+        weights = torchvision.models.get_model_weights(case.name.removeprefix("torchvision/")).DEFAULT
+        said = re.search(r"`clip_len=(\d+)`", weights.meta["_docs"])
+        (clip,), _ = case.at_canonical_size().inputs("meta")
+        assert clip.shape[2] == int(said[1])
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vit_b_32", "swin_t", "efficientnet_b0", "mc3_18"])
+def test_models_run_at_their_canonical_size(name):
+    case = find(f"torchvision/{name}").at_canonical_size()
+    args, kwargs = case.inputs("meta")
+    assert tuple(case.build("meta")(*args, **kwargs).shape) in {(1, 1000), (1, 400)}
 
 
 def test_weights_are_random():
