@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     merging.add_argument(
         "galleries", type=Path, nargs="+", help="those to take in; of two cards of a test the last counts"
     )
-    parser.add_argument(
+    merging.add_argument(
         "--title", default="", help="the title of the index; the name of OUT if none is given"
     )
     options = parser.parse_args(arguments)

@@ -43,7 +43,7 @@ def model_files(page: Mapping[str, Any], record: Mapping[str, Any], number: int)
     for at, svg in enumerate(svgs):
         found[f"{folder}/pictures/{at}.js"] = script("lens.picture", at, svg)
     found[f"{folder}/silhouette.svg"] = encoded(page["silhouette"])
-    found[f"{folder}/index.html"] = _rendered("model", title=record["title"], svg=svgs[0], reason="")
+    found[f"{folder}/index.html"] = _rendered("model", title=record["title"], svg=svgs[0])
     return found
 
 

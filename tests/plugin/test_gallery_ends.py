@@ -220,7 +220,8 @@ def test_shards_become_one(run, pytester, out):
 def test_a_merged_gallery_goes_on(run, pytester, out, summary_of):
     source = MANY.format(hangs=False)
     run(source, "--lens-gallery=a", "-k", "0 or 1 or 2")
-    assert merge(out, pytester.path / "a").returncode == 0
+    assert merge(out, pytester.path / "a", "--title", "Both halves").returncode == 0
+    assert index_of(out)["title"] == "Both halves"
     result = run(source, "--lens-gallery=out")
     assert summary_of(result)[1] == f"6 graphs drawn in {out / 'index.html'}, 3 of them before"
 
