@@ -13,6 +13,7 @@ from model_suite.sources import (
     classics,
     diffusers_models,
     geometric_models,
+    monai_models,
     open_clip_models,
     pytorchcv_models,
     segmentation_models,
@@ -34,6 +35,7 @@ _SOURCES: dict[str, tuple[Callable[[], Iterable[ModelCase]], Callable[[], Iterab
     "diffusers": (diffusers_models.cases, diffusers_models.discover),
     "x_transformers": (x_transformers_models.cases, x_transformers_models.discover),
     "open_clip": (open_clip_models.cases, open_clip_models.discover),
+    "monai": (monai_models.cases, monai_models.discover),
 }
 #: Entry points of other packages: functions that return cases.
 GROUP = "torchlens_models"

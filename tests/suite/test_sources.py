@@ -15,6 +15,7 @@ from model_suite.sources import (
     diffusers_models,
     geometric_models,
     listing,
+    monai_models,
     open_clip_models,
     pytorchcv_models,
     segmentation_models,
@@ -46,6 +47,7 @@ SOURCES = {
         ["FluxTransformer2DModel", "UNet2DModel", "AutoencoderKL", "ControlNetUnionModel", "T5FilmDecoder"],
     ),
     "open_clip": (open_clip_models, "open_clip", ["ViT-S-32", "RN50"]),
+    "monai": (monai_models, "monai", ["unet-1d", "mednext", "diffusion_unet-conditioned", "voxel_morph"]),
     "x_transformers": (
         x_transformers_models,
         "x_transformers",
