@@ -15,7 +15,7 @@ from model_suite.records import Record, records_of
 
 #: Parameters, floating-point operations and ops up to which a model is small, and medium; more is large.
 _SMALL = (100_000_000, 10_000_000_000, 1_000)
-_MEDIUM = (400_000_000, 200_000_000_000, 5_000)
+_MEDIUM = (400_000_000, 50_000_000_000, 5_000)
 #: Positional and named arguments of a model's ``forward``.
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -15,15 +16,25 @@ from model_suite.records import records_of
 Maker = Callable[[str], tuple[Callable[[], nn.Module], Callable[[], Inputs]]]
 
 
-def listed(source: str, make: Maker) -> Iterator[ModelCase]:
-    """The cases of a source that have a record."""
+def listed(
+    source: str, make: Maker, canonical: Callable[[str], Inputs] | None = None
+) -> Iterator[ModelCase]:
+    """The cases of a source that have a record; ``canonical`` makes inputs of a model's own size."""
     for record in records_of(source).values():
         name = record.name.partition("/")[2]
-        yield case(source, name, make, record.family, record.task, *record.tags, limits=record.limits)
+        known = (record.family, record.task, *record.tags)
+        yield case(source, name, make, *known, limits=record.limits, canonical=canonical)
 
 
 def case(
-    source: str, name: str, make: Maker, family: str, task: str, *tags: str, limits: str = ""
+    source: str,
+    name: str,
+    make: Maker,
+    family: str,
+    task: str,
+    *tags: str,
+    limits: str = "",
+    canonical: Callable[[str], Inputs] | None = None,
 ) -> ModelCase:
     """A case by the name that the library knows."""
     builder, maker = make(name)
@@ -35,6 +46,7 @@ def case(
         builder=builder,
         maker=maker,
         tags=frozenset(tags),
+        canonical=(builder, partial(canonical, name)) if canonical is not None else None,
         limits=limits,
     )
 

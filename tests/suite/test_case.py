@@ -80,7 +80,7 @@ def measured(monkeypatch, **numbers):
         ({"flops": 10**10 + 1}, SizeClass.MEDIUM),
         ({"ops": 1_001}, SizeClass.MEDIUM),
         ({"parameters": 400_000_001}, SizeClass.LARGE),
-        ({"flops": 2 * 10**11 + 1}, SizeClass.LARGE),
+        ({"flops": 5 * 10**10 + 1}, SizeClass.LARGE),
         ({"ops": 5_001}, SizeClass.LARGE),
     ],
 )
