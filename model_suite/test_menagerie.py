@@ -1,7 +1,8 @@
 """Every model of the catalogue, logged and validated: ``pytest model_suite --lens-tier=all``.
 
 Models of moderate size are run with values, and validated with all checks; larger ones on the meta device, where the
-checks see structure alone. For a gallery, all are traced there that can be, and none is validated:
+checks see structure alone. So are those of the tier ``all`` whose folded structure another one before them has: resnet152
+does nothing that resnet50 does not. For a gallery, all are traced there that can be, and none is validated:
 ``pytest model_suite --lens-gallery=out``. The structures of the smoke tier are kept in ``__lens__``.
 """
 
@@ -25,15 +26,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     with_values = not draws or metafunc.config.getoption("--lens-values")
     chosen = {"smoke": smoke_cases, "standard": standard_cases, "all": cases}[tier]()
     chosen += [case for case in _of_hooks(metafunc.config) if tier == "all" or tier in case.tags]
+    repeated = _repeated(chosen) if tier == "all" else frozenset()
     missing = Counter(case.source for case in chosen if not _is_there(case.source))
     params = [
         pytest.param(case, device, marks=_marks(case, with_values), id=case.id)
         for case in chosen
         if case.source not in missing
-        for device in [_device(case, with_values)]
+        for device in [_device(case, with_values and case.name not in repeated)]
     ]
     params += [_skipped(source, number) for source, number in missing.items()]
     metafunc.parametrize(("case", "device"), params)
+
+
+def _repeated(chosen: list[ModelCase]) -> frozenset[str]:
+    """Names of the cases whose folded structure one before them has that is run with values."""
+    found, taken = set(), set()
+    for case in chosen:
+        folded = case.record.folded if case.record is not None else ""
+        if folded in taken:
+            found.add(case.name)
+        elif folded and case.has_values and not case.limits:
+            taken.add(folded)
+    return frozenset(found)
 
 
 def _of_hooks(config: pytest.Config) -> list[ModelCase]:

@@ -141,7 +141,16 @@ def _observed(item: pytest.Item) -> AbstractContextManager[None]:
     return observe_test(records_of(item), settings, keeps_histories=is_drawn)
 
 
-def pytest_runtest_teardown(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    try:
+        _draw(item)
+    finally:  # also where a time limit ends the drawing: else the next test finds what this one has set up
+        result = yield
+    return result
+
+
+def _draw(item: pytest.Item) -> None:
     records = records_of(item)
     if options.gallery_dir(item.config) is not None and (records.passes or records.changes):
         from pytest_torchlens.gallery.draw import change_pages_of, pages_of
