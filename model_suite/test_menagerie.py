@@ -1,8 +1,8 @@
 """Every model of the catalogue, logged and validated: ``pytest model_suite --lens-tier=all``.
 
 Models of moderate size are run with values, and validated with all checks; larger ones on the meta device, where the
-checks see structure alone. So are those of the tier ``all`` whose folded structure another one before them has: resnet152
-does nothing that resnet50 does not. For a gallery, all are traced there that can be, and none is validated:
+checks see structure alone. So are those of the tier ``all`` whose folded structure one before them has: resnet152 does
+nothing that resnet50 does not. For a gallery, all are traced there that can be, and none is validated:
 ``pytest model_suite --lens-gallery=out``. The structures of the smoke tier are kept in ``__lens__``.
 """
 
