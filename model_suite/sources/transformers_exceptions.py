@@ -124,8 +124,8 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "llama4": {"vision_config": {"intermediate_size": 96, "vision_output_dim": 128}},
     "llama4_vision_model": {"intermediate_size": 384},
     "lw_detr": {"projector_scale_factors": [1.0]},
-    "mllama": {"vision_config": {"intermediate_layers_indices": [0, 1, 0, 1, 0]}},
-    "mllama_vision_model": {"intermediate_layers_indices": [0, 1, 0, 1, 0]},
+    "mllama": {"vision_config": {"intermediate_layers_indices": [0, 1, 0, 1, 0], "image_size": 56}},
+    "mllama_vision_model": {"intermediate_layers_indices": [0, 1, 0, 1, 0], "image_size": 56},
     "modernvbert": {"vision_config": {"image_size": 256}},
     "molmo2": {"adapter_config": {"vision_feature_layer": [1, 0]}},
     "moonshine_streaming": {"num_key_value_heads": 8},
@@ -145,6 +145,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
             "model_args": {"embed_dim": 192, "depth": 2, "img_size": 64},
         }
     },
+    "pix2struct_text_model": {"initializer_range": 0.02},
     "pixtral": {"image_size": 64},
     "pp_doclayout_v2": {"class_thresholds": [0.5, 0.5], "class_order": [0, 1]},
     "qwen3_omni_moe_talker_text": {"shared_expert_intermediate_size": 32},
@@ -309,12 +310,12 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "mistral3": {"image_sizes": "sizes"},
     "mistral_large4": {"image_sizes": "sizes"},
     "mllama": {
-        "pixel_values": "f32[1, 1, 4, 3, 448, 448]",
+        "pixel_values": "f32[1, 1, 4, 3, 56, 56]",
         "aspect_ratio_ids": "ones[1, 1]",
         "aspect_ratio_mask": "ones[1, 1, 4]",
     },
     "mllama_vision_model": {
-        "pixel_values": "f32[1, 1, 4, 3, 448, 448]",
+        "pixel_values": "f32[1, 1, 4, 3, 56, 56]",
         "aspect_ratio_ids": "ones[1, 1]",
         "aspect_ratio_mask": "ones[1, 1, 4]",
     },
