@@ -13,6 +13,7 @@ import time
 import pytest
 from galleries import cards_of, check_whole, index_of, statuses_of
 
+from pytest_torchlens.gallery import draw
 from pytest_torchlens.gallery.store import GalleryError, Store, slug_of
 
 MANY = """
@@ -190,6 +191,25 @@ def test_a_model_that_ends_its_process_costs_a_card(run, out):
     assert "crashed while running" in reasons["test_hangs"]
     assert reasons["test_slow"].startswith("Timeout")
     assert reasons["test_needs_memory"].startswith("RuntimeError")
+
+
+def test_drawing_that_is_ended_leaves_the_next_test_alone(run, out, monkeypatch):
+    """A time limit may strike while the pictures are made; what the test has set up is torn down all the same."""
+    whole, calls = draw.pages_of, []
+
+    def ended_once(*given):
+        calls.append(given)
+        if len(calls) == 1:
+            pytest.fail("Timeout (>1.0s)")
+        return whole(*given)
+
+    monkeypatch.setattr(draw, "pages_of", ended_once)
+    result = run(MANY.format(hangs=False), "--lens-gallery=out")
+    result.assert_outcomes(passed=6, errors=1)
+    check_whole(out)
+    failed = [card["reason"] for card in index_of(out)["cards"] if card["is_bad"]]
+    assert len(failed) == 1
+    assert "Timeout" in failed[0]
 
 
 # -- several galleries -------------------------------------------------------------------------------
