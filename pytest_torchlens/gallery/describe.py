@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -172,11 +173,14 @@ def statistics(op: Op) -> dict[str, Any] | None:
     if not isinstance(contents, Tensor) or not _is_plain(contents):
         return None
     numbers = contents.detach().to("cpu", torch.float32).flatten()
-    odd = {"nan": int(numbers.isnan().sum()), "infinite": int(numbers.isinf().sum())}
-    finite = numbers[numbers.isfinite()] if any(odd.values()) else numbers
-    if not finite.numel():
-        return odd
-    low, high = map(float, torch.aminmax(finite))
+    odd, finite = {"nan": 0, "infinite": 0}, numbers
+    low, high = map(float, torch.aminmax(numbers))  # a NaN makes both NaN
+    if not (math.isfinite(low) and math.isfinite(high)):
+        odd = {"nan": int(numbers.isnan().sum()), "infinite": int(numbers.isinf().sum())}
+        finite = numbers[numbers.isfinite()]
+        if not finite.numel():
+            return odd
+        low, high = map(float, torch.aminmax(finite))
     std, mean = torch.std_mean(finite, correction=0)
     zeros = 1 - int(torch.count_nonzero(numbers)) / numbers.numel()
     shown = {"min": low, "max": high, "mean": float(mean), "std": float(std), "zeros": zeros}

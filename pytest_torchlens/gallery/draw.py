@@ -68,13 +68,14 @@ def pages_of(records: Records, known: Mapping[int, str]) -> list[dict[str, Any]]
     Whatever goes wrong with one is said in it: a gallery is no reason for a run to end.
     """
     graphs: dict[str, _Graph] = {}
-    for number, one in enumerate(records.passes, 1):
-        if one.history is not None:
-            graph = _graph(one.history, number)
-            graphs.setdefault(graph.structure, graph).passes += 1
-    return [
-        plain(_page(graph, known.get(graph.number, ""))) for graph in list(graphs.values())[:MAX_GRAPHS]
-    ]
+    with collector_spared():
+        for number, one in enumerate(records.passes, 1):
+            if one.history is not None:
+                graph = _graph(one.history, number)
+                graphs.setdefault(graph.structure, graph).passes += 1
+        return [
+            plain(_page(graph, known.get(graph.number, ""))) for graph in list(graphs.values())[:MAX_GRAPHS]
+        ]
 
 
 @dataclass
@@ -99,8 +100,7 @@ def _graph(history: ModelHistory, number: int) -> _Graph:
 
 def _page(graph: _Graph, known: str) -> Page:
     try:
-        with collector_spared():
-            return _drawn(graph, known)
+        return _drawn(graph, known)
     except Exception as error:
         return Page(number=graph.number, passes=graph.passes, key="", trouble=_said(error))
 
