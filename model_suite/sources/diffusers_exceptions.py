@@ -48,7 +48,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "caption_channels": [64, 64],
         "llama_layers": [0, 1, 0, 1],
     },
-    "HunyuanDiT2DControlNetModel": _HUNYUAN,
+    "HunyuanDiT2DControlNetModel": _HUNYUAN | {"transformer_num_layers": 4},  # fewer control nothing
     "HunyuanDiT2DModel": _HUNYUAN,
     "I2VGenXLUNet": {"attention_head_dim": 8},
     "Ideogram4Transformer2DModel": {"llm_features_dim": 64},
