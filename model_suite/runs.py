@@ -60,8 +60,15 @@ def run_of(command: str, report: Mapping[str, Any]) -> Run:
         by_values=sum(device != "meta" for device in valid),
         by_structure=sum(device == "meta" for device in valid),
         skipped=sum(card["outcome"] == "skipped" for card in cards),
-        failed={card["title"]: " ".join(card["reason"].split())[:300] for card in bad},
+        failed={card["title"]: _reason(card) for card in bad},
     )
+
+
+def _reason(card: Mapping[str, Any]) -> str:
+    """Why a test failed, in a line; of a worker that crashed, not on which machine."""
+    lines = card["reason"].splitlines()
+    kept = lines[-1:] if card["outcome"] == "crashed" else lines
+    return " ".join(" ".join(kept).split())[:300]
 
 
 def main() -> None:
