@@ -77,9 +77,8 @@ def _traced(case: ModelCase, record: Record, device: str) -> Record:
 
 def _flops(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
     """Floating-point operations of one more pass, the last of this model."""
-    model.requires_grad_(
-        False
-    )  # the counter's hooks want a graph of gradients where parameters ask for one
+    # the counter's hooks want a graph of gradients where parameters ask for one
+    model.requires_grad_(False)
     counter = FlopCounterMode(display=False)
     try:
         with torch.no_grad(), warnings.catch_warnings(), counter:

@@ -24,7 +24,15 @@ _LATENT: dict[str, Any] = {
     "norm_num_groups": 8,
     "attention_levels": (False, False, True),
 }
+_CODER: dict[str, Any] = _LATENT | {"out_channels": 1, "latent_channels": 3, "num_res_blocks": (1, 1, 1)}
 _DENOISING: dict[str, Any] = _LATENT | {"num_head_channels": 8}
+_DECODER: dict[str, Any] = {
+    "num_tokens": 20,
+    "max_seq_len": 16,
+    "attn_layers_dim": 16,
+    "attn_layers_depth": 2,
+    "attn_layers_heads": 2,
+}
 _UNETR: dict[str, Any] = {"hidden_size": 32, "mlp_dim": 64, "num_heads": 2, "feature_size": 8}
 _VIT: dict[str, Any] = {"hidden_size": 24, "mlp_dim": 48, "num_layers": 2, "num_heads": 2, "patch_size": 8}
 _DYNAMIC: dict[str, Any] = {"kernel_size": (3, 3, 3), "strides": (1, 2, 2), "upsample_kernel_size": (2, 2)}
@@ -197,12 +205,12 @@ _NETWORKS: dict[str, dict[str, tuple[str, dict[str, Any], tuple[str, ...]]]] = {
         ),
         "autoencoder_kl-2d": (
             "AutoencoderKL",
-            _FLAT | {"out_channels": 1, "latent_channels": 3} | _LATENT | {"num_res_blocks": (1, 1, 1)},
+            _FLAT | _CODER,
             _PICTURE,
         ),
         "autoencoder_kl-3d": (
             "AutoencoderKL",
-            _SOLID | {"out_channels": 1, "latent_channels": 3} | _LATENT | {"num_res_blocks": (1, 1, 1)},
+            _SOLID | _CODER,
             _VOLUME,
         ),
         "controlnet": (
@@ -213,25 +221,12 @@ _NETWORKS: dict[str, dict[str, tuple[str, dict[str, Any], tuple[str, ...]]]] = {
         ),
         "decoder_only_transformer": (
             "DecoderOnlyTransformer",
-            {
-                "num_tokens": 20,
-                "max_seq_len": 16,
-                "attn_layers_dim": 16,
-                "attn_layers_depth": 2,
-                "attn_layers_heads": 2,
-            },
+            _DECODER,
             ("i64[1, 12] < 20",),
         ),
         "decoder_only_transformer-cross": (
             "DecoderOnlyTransformer",
-            {
-                "num_tokens": 20,
-                "max_seq_len": 16,
-                "attn_layers_dim": 16,
-                "attn_layers_depth": 2,
-                "attn_layers_heads": 2,
-                "with_cross_attention": True,
-            },
+            _DECODER | {"with_cross_attention": True},
             ("i64[1, 12] < 20", "f32[1, 5, 16]"),
         ),
         "diffusion_unet-2d": (
@@ -275,10 +270,7 @@ _NETWORKS: dict[str, dict[str, tuple[str, dict[str, Any], tuple[str, ...]]]] = {
         ),
         "spade_autoencoder_kl": (
             "SPADEAutoencoderKL",
-            _FLAT
-            | {"label_nc": 3, "out_channels": 1, "latent_channels": 3}
-            | _LATENT
-            | {"num_res_blocks": (1, 1, 1)},
+            _FLAT | _CODER | {"label_nc": 3},
             ("f32[1, 1, 32, 32]", "f32[1, 3, 32, 32]"),
         ),
         "spade_diffusion_unet": (
