@@ -1,17 +1,21 @@
-"""What came of whole runs of the catalogue: ``python -m model_suite.runs "pytest model_suite …" out/report.json``.
+"""What came of whole runs of the catalogue: ``python -m model_suite.runs "pytest model_suite …" report.xml``.
 
-Takes the report of a gallery that the run has drawn, and keeps its figures for `model_suite.summary`.
+Takes what pytest writes for ``--junitxml=report.xml``, or the ``report.json`` of the gallery that a run has drawn, and
+keeps the figures for `model_suite.summary`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 _FILE = "runs.jsonl"
 
@@ -25,6 +29,7 @@ class Run:
     when: str
     seconds: float
     cases: int
+    #: With a picture; none if the run drew no gallery.
     drawn: int
     #: Distinct folded structures.
     distinct: int
@@ -45,11 +50,23 @@ def runs() -> list[Run]:
     return [Run(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def run_of(command: str, report: Mapping[str, Any]) -> Run:
-    """The figures of a report."""
+def run_of(command: str, report: Path) -> Run:
+    """The figures of a report: of pytest, or of a gallery. Raises `ValueError` if no model is in it."""
+    text = report.read_text(encoding="utf-8")
+    if report.suffix == ".json":
+        run = _of_gallery(command, json.loads(text))
+    else:
+        run = _of_tests(command, ElementTree.fromstring(text))
+    if not run.cases:
+        raise ValueError(
+            f"{report} holds no tests of the catalogue: run pytest model_suite --junitxml={report}"
+        )
+    return run
+
+
+def _of_gallery(command: str, report: Mapping[str, Any]) -> Run:
     cards = [card for card in report["cards"] if not card["is_earlier"]]
     valid = [card["device"] for card in cards if card.get("valid")]
-    bad = [card for card in cards if card["is_bad"]]
     return Run(
         command=command,
         when=report["when"],
@@ -60,24 +77,69 @@ def run_of(command: str, report: Mapping[str, Any]) -> Run:
         by_values=sum(device != "meta" for device in valid),
         by_structure=sum(device == "meta" for device in valid),
         skipped=sum(card["outcome"] == "skipped" for card in cards),
-        failed={card["title"]: _reason(card) for card in bad},
+        failed={
+            card["title"]: _in_a_line(card["reason"], card["outcome"] == "crashed")
+            for card in cards
+            if card["is_bad"]
+        },
     )
 
 
-def _reason(card: Mapping[str, Any]) -> str:
-    """Why a test failed, in a line; of a worker that crashed, not on which machine."""
-    lines = card["reason"].splitlines()
-    kept = lines[-1:] if card["outcome"] == "crashed" else lines
-    return " ".join(" ".join(kept).split())[:300]
+def _of_tests(command: str, root: ElementTree.Element) -> Run:
+    """Of the tests of `model_suite.test_menagerie`, each of which validates its model."""
+    seconds = sum(float(suite.attrib["time"]) for suite in root.iter("testsuite"))
+    began = min((suite.attrib["timestamp"] for suite in root.iter("testsuite")), default="1970-01-01")
+    ended = datetime.fromisoformat(began) + timedelta(seconds=seconds)
+    tests = [test for test in root.iter("testcase") if "test_menagerie" in test.get("classname", "")]
+    said = {_title(test): _properties(test) for test in tests}
+    failed = {_title(test): _failure(test) for test in tests if _failure(test)}
+    skipped = {_title(test) for test in tests if test.find("skipped") is not None} - failed.keys()
+    valid = [said[name].get("device") for name in said.keys() - failed.keys() - skipped]
+    return Run(
+        command=command,
+        when=f"{ended:%Y-%m-%d %H:%M}",
+        seconds=seconds,
+        cases=len(said),
+        drawn=0,
+        distinct=len({properties["folded"] for properties in said.values() if "folded" in properties}),
+        by_values=sum(device != "meta" for device in valid),
+        by_structure=sum(device == "meta" for device in valid),
+        skipped=len(skipped),
+        failed=failed,
+    )
+
+
+def _title(test: ElementTree.Element) -> str:
+    """The case that a test is of: ``timm/resnet18`` of ``test_model[timm/resnet18]``."""
+    return re.sub(r"^\w+\[(.*)\]$", r"\1", test.attrib["name"])
+
+
+def _properties(test: ElementTree.Element) -> dict[str, str]:
+    return {one.attrib["name"]: one.attrib["value"] for one in test.iter("property")}
+
+
+def _failure(test: ElementTree.Element) -> str:
+    """Why a test failed, in a line; empty if it did not."""
+    for kind in ("failure", "error"):
+        found = test.find(kind)
+        if found is not None:
+            return _in_a_line(found.get("message", "") or found.text or kind)
+    return ""
+
+
+def _in_a_line(reason: str, is_crash: bool = False) -> str:
+    """Why a test failed; of a worker that crashed, not on which machine."""
+    lines = reason.splitlines()
+    return " ".join(" ".join(lines[-1:] if is_crash else lines).split())[:300]
 
 
 def main() -> None:
     """Note a run in place of an earlier one of the same command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("command", help="what was run, as it is to be shown")
-    parser.add_argument("report", type=Path, help="the report.json of its gallery")
+    parser.add_argument("report", type=Path, help="its report.xml, or the report.json of its gallery")
     options = parser.parse_args()
-    new = run_of(options.command, json.loads(options.report.read_text(encoding="utf-8")))
+    new = run_of(options.command, options.report)
     kept = [run for run in runs() if run.command != new.command]
     lines = [json.dumps(asdict(run), ensure_ascii=False) for run in (*kept, new)]
     file = Path(str(files("model_suite.records") / _FILE))

@@ -64,7 +64,7 @@ def _runs() -> list[str]:
     lines = [
         "## Runs",
         "",
-        "Noted by `python -m model_suite.runs` from the `report.json` of the gallery that each drew.",
+        "Noted by `python -m model_suite.runs` from what `--junitxml` writes, or the `report.json` of a gallery.",
         "",
         "| command | ended | minutes | cases | drawn | distinct | valid, values | valid, meta | skipped | failed |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+import torchlens_core as tl
 from model_suite import ModelCase, cases, smoke_cases, standard_cases
 from model_suite.conftest import TIME_LIMIT
 from model_suite.registry import sources
@@ -92,7 +93,7 @@ def _marks(case: ModelCase, is_validated: bool) -> list[pytest.MarkDecorator]:
 
 
 @pytest.mark.timeout(TIME_LIMIT)
-def test_model(case: ModelCase, device: str, lens, lens_snapshot):  # type: ignore[no-untyped-def]
+def test_model(case: ModelCase, device: str, lens, lens_snapshot, record_property):  # type: ignore[no-untyped-def]
     """The model builds, runs, its history is true, and its structure is what it was."""
     torch.manual_seed(0)
     model = case.build(device)
@@ -101,6 +102,8 @@ def test_model(case: ModelCase, device: str, lens, lens_snapshot):  # type: igno
         history = lens(model, *args, **kwargs)
     assert history.output_layers
     assert len(history.ops) >= len(history.layers_computed_with_params)
+    record_property("device", device)
+    record_property("folded", tl.structure_hash(history, shapes=False, folded=True))
     if "smoke" in case.tags and case.source in sources():
         # how many boxes are found depends on the last bits of the numbers, which differ from machine to machine
         lens_snapshot.check(history, ignore=["shape"] if "dynamic" in case.tags else ())
