@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from itertools import islice, zip_longest
 
-from model_suite.case import ModelCase
+from model_suite.case import ModelCase, SizeClass
 from model_suite.sources import (
     classics,
     diffusers_models,
@@ -80,8 +80,8 @@ def smoke_cases() -> list[ModelCase]:
     return [case for case in _all() if "smoke" in case.tags]
 
 
-#: How many cases the standard tier has, and what each of them may have of ops and parameters.
-STANDARD, STANDARD_OPS, STANDARD_PARAMETERS = 300, 1200, 60_000_000
+#: How many cases the standard tier has.
+STANDARD = 300
 
 
 @cache
@@ -93,7 +93,7 @@ def _standard() -> frozenset[str]:
         record = case.record
         if record is None or not record.folded or record.folded in taken:
             continue
-        if record.ops <= STANDARD_OPS and record.parameters <= STANDARD_PARAMETERS:
+        if case.size is SizeClass.SMALL:
             taken.add(record.folded)
             families.setdefault(case.source, {}).setdefault(case.family, []).append(case)
     # a case of each source in turn, and of each source one of each family in turn
@@ -110,7 +110,7 @@ def _in_turn(lists: Iterable[Iterable[ModelCase]]) -> list[ModelCase]:
 
 
 def standard_cases() -> list[ModelCase]:
-    """Some 300 cases of distinct structures, as many families as there are, none too large."""
+    """Some 300 cases of distinct structures, as many families as there are, all small."""
     return [case for case in _all() if case.name in _standard()]
 
 
