@@ -18,6 +18,7 @@ _HEAD = """\
 Written by `python -m model_suite.summary docs/catalogue.md` from the records in `model_suite/records`, which
 `python -m model_suite.measure <source>` writes. *Distinct* counts folded structures: the traced graph without shapes
 and names of modules, with equal neighbours and loops once, so that resnet50 and resnet152 are one.
+[How to use it](model_suite.md), and add to it.
 """
 
 

@@ -40,6 +40,7 @@ class Story:
             "PATH": f"{python}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "80",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONWARNINGS": "ignore",  # of plugins that happen to be installed
         }
         done = subprocess.run(
             command,
