@@ -47,6 +47,14 @@ def storage_key(tensor: Tensor) -> int:
         return NO_STORAGE
 
 
+def is_memory_of_others(tensor: Tensor) -> bool:
+    """Whether ``tensor`` shows memory that torch has not allocated: an array's, a file's."""
+    try:
+        return not tensor.untyped_storage().resizable()
+    except (NotImplementedError, RuntimeError):
+        return False
+
+
 #: Keeps a storage's *address* from being used again, and returns it; its bytes are not kept.
 hold_address: Callable[[Any], int] = methodcaller("_weak_ref")
 

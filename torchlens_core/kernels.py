@@ -87,6 +87,7 @@ class KernelCall:
         "count",
         "extents",
         "function",
+        "is_copy_of_others",
         "is_followed",
         "is_view",
         "kernels",
@@ -118,6 +119,8 @@ class KernelCall:
         self.is_view = True
         #: Whether all that it read and wrote could be followed.
         self.is_followed = True
+        #: Whether it only copies memory that torch has not allocated, as `torch.Tensor(array)` does past the recorder.
+        self.is_copy_of_others = False
         #: If there is no node: the stack that it ran in, and the function, unless it ran past the recorder.
         self.stack: list[tuple[CodeType, int]] | None = None
         self.function: Any = None
@@ -177,6 +180,8 @@ class Kernels(internals.DispatchMode):
             facts = self._facts[func] = _Facts(func)
         call.count += 1
         call.kernels[facts.name] = None
+        if call.stack is not None and facts.name == "_to_copy":
+            call.is_copy_of_others = internals.is_memory_of_others(args[0])
         try:
             self._note(call, facts, args, kwargs, result)
         except (RuntimeError, NotImplementedError, ValueError):  # layouts without strides, symbolic sizes

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -341,6 +342,19 @@ def test_kernels_run_past_the_recorder_have_a_stack_and_no_node():
     assert f"{__file__}:{past.__code__.co_firstlineno + 3}" in line_in(call.stack)
     assert seen.calls[0].stack is None
     assert seen.reads("mul", 1) == {"unrecorded"}
+
+
+@pytest.mark.parametrize(
+    ("given", "is_of_others"), [(np.ones(1), True), (torch.ones(1, dtype=torch.float64), False)]
+)
+def test_a_copy_of_memory_that_torch_has_not_allocated(given, is_of_others):
+    def past(x):
+        with torch._C.DisableTorchFunction():
+            made = torch.Tensor(given) if is_of_others else given.float()
+        return x + made
+
+    (call,) = [call for call in Seen(past, X).calls if "_to_copy" in call.kernels]
+    assert (call.function, call.is_copy_of_others) == (None, is_of_others)
 
 
 def test_each_kernel_past_the_recorder_is_a_call_of_its_own():

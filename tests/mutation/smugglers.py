@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from tricky.case import rand
@@ -54,6 +55,22 @@ class FunctionsDisabled(nn.Module):
         with torch._C.DisableTorchFunction():
             z = y.sin()  # out
         return z + 1
+
+
+class ThroughOldConstructor(nn.Module):
+    """The old constructor copies an array, which shows memory of the pass, where no mode sees it."""
+
+    def forward(self, x):
+        array = (x * 2).detach().double().numpy()
+        return x + torch.Tensor(array)  # out
+
+
+class ThroughOldConstructorChanged(nn.Module):
+    """The old constructor copies an array of other numbers, in memory of its own."""
+
+    def forward(self, x):
+        numbers = (x * 2).tolist()  # out
+        return x + torch.Tensor(np.array(numbers))  # in
 
 
 class ThroughNumpy(nn.Module):
@@ -130,6 +147,8 @@ class OnAThread(nn.Module):
 
 SMUGGLERS: list[Smuggler] = [
     Smuggler(FunctionsDisabled, rand((3,)), "completeness", "kernel", grad=False),
+    Smuggler(ThroughOldConstructor, rand((3,)), "completeness", "_to_copy"),
+    Smuggler(ThroughOldConstructorChanged, rand((3,)), "dependence", "Hidden dependence"),
     Smuggler(ThroughNumpy, rand((3,)), "dependence", "Hidden dependence"),
     Smuggler(ThroughTensorOfNumpy, rand((3,)), "dependence", "Hidden dependence"),
     Smuggler(ThroughList, rand((3,)), "dependence", "Hidden dependence"),

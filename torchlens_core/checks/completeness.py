@@ -25,8 +25,10 @@ def check_completeness(trial: Trial) -> CheckResult:
     history = trial.history
     kernels = trial.witness.kernels
     recorded = {id(node) for node in history.recording.nodes}
+    gave_memory = any(value.storage.escaped for node in history.recording.nodes for value in node.values)
+    escaped = [call for call in kernels.calls if call.count and _is_escaped(call, gave_memory)]
     findings = [
-        *(_escaped(history, call) for call in kernels.calls if call.count and _is_escaped(call)),
+        *(_escaped(history, call) for call in escaped),
         *(
             _left_out(history, call)
             for call in kernels.calls
@@ -35,7 +37,7 @@ def check_completeness(trial: Trial) -> CheckResult:
         *_out_of_order(history, {id(call.node): call for call in reversed(kernels.calls)}),
     ]
     opaque = _opaque_kernels(kernels.calls)
-    outside = sum(call.count for call in kernels.calls if call.node is None and not _is_escaped(call))
+    outside = sum(call.count for call in kernels.calls if call.node is None and call not in escaped)
     total = kernels.count
     notes = []
     if opaque:
@@ -60,13 +62,16 @@ def _opaque_kernels(calls: list[KernelCall]) -> Counter[str]:
     return opaque
 
 
-def _is_escaped(call: KernelCall) -> bool:
+def _is_escaped(call: KernelCall, gave_memory: bool) -> bool:
     """Whether kernels belong to no op although they should.
 
     What only reads metadata or prints is no op; what only looks at memory, as when a constant is made or an
-    `autograd.Function` hands a tensor through, computes nothing.
+    `autograd.Function` hands a tensor through, computes nothing. Nor does a copy of an array make more than a
+    constant, unless the pass has given memory away, which the array may be.
     """
     if call.node is not None or call.stack is None or call.is_view:
+        return False
+    if call.is_copy_of_others and not gave_memory:
         return False
     function = call.function
     if isinstance(function, str):
