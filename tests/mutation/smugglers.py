@@ -196,12 +196,13 @@ class ReadsWhatWasThere(nn.Module):
 
     def forward(self, x):
         ReadsWhatWasThere.passes += 1
-        content = 0x40 + self.passes % 4
+        content = 0x40 + self.passes % 8
         memory = [torch.UntypedStorage(16384) for _ in range(8)]
         for storage in memory:
             ctypes.memset(storage.data_ptr(), content, 16384)
-        del memory, storage  # the next who asks for as much gets one of them
-        return x + torch.empty(4096)[1024:1027]
+        del memory, storage  # of those who ask for as much now, some get one of them
+        found = torch.stack([torch.empty(4096)[1024:1027] for _ in range(8)])
+        return x + found.nan_to_num(0.0, 0.0, 0.0).sum(0)
 
 
 class ReturnsMore(nn.Module):
