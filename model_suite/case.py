@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from model_suite.records import Record, records_of
+from model_suite.offline import offline
+from model_suite.records import Record, installed_version, records_of, version_of
 
 #: Parameters, floating-point operations and ops up to which a model is small, and medium; more is large.
 _SMALL = (100_000_000, 10_000_000_000, 1_000)
@@ -27,7 +28,7 @@ class SizeClass(enum.Enum):
     SMALL = "small"
     #: Up to some seconds.
     MEDIUM = "medium"
-    #: More, or gigabytes: on the meta device alone.
+    #: More, or gigabytes: on the meta device, if it goes there.
     LARGE = "large"
 
 
@@ -64,16 +65,16 @@ class ModelCase:
 
     @property
     def record(self) -> Record | None:
-        """What was measured of it, if it was."""
+        """What was measured of it, at the smallest input, if it was."""
         return records_of(self.source).get(self.name)
 
     @property
     def size(self) -> SizeClass:
-        """By parameters, floating-point operations and ops that were measured; what was not measured is small."""
+        """By parameters, floating-point operations and ops at the smallest input; what was not measured is small."""
         record = self.record
         if record is None:
             return SizeClass.SMALL
-        measured = (record.parameters, record.flops, record.ops)
+        measured = (record.parameters, record.flops or 0, record.ops)
         for size, limits in ((SizeClass.SMALL, _SMALL), (SizeClass.MEDIUM, _MEDIUM)):
             if all(number <= limit for number, limit in zip(measured, limits, strict=True)):
                 return size
@@ -96,10 +97,30 @@ class ModelCase:
 
         On ``cpu`` or ``meta``; if nothing is said, where torch makes tensors now.
         """
-        with torch.device(device) if device else nullcontext():
+        with self._making(device):
             return self.builder().eval()
 
     def inputs(self, device: str | None = None) -> Inputs:
         """Arguments of the smallest size that makes sense, random."""
-        with torch.device(device) if device else nullcontext():
+        with self._making(device):
             return self.maker()
+
+    @contextmanager
+    def _making(self, device: str | None) -> Iterator[None]:
+        with offline(), torch.device(device) if device else nullcontext():
+            try:
+                yield
+            except Exception as error:
+                for note in _other_version(self.source):
+                    error.add_note(note)
+                raise
+
+
+def _other_version(source: str) -> Iterator[str]:
+    """A word on a library that is not as it was when it was measured."""
+    measured, installed = version_of(source), installed_version(source)
+    if measured and installed and measured != installed:
+        yield (
+            f"The catalogue knows {source} {measured}, and {installed} is installed, which may need other things. "
+            f"In a checkout, python -m model_suite.measure {source} --all measures what is there now."
+        )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -59,8 +58,6 @@ def _task(module: str) -> str:
 
 
 def _library() -> Any:
-    """The package, told to stay offline."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     return library("diffusers", "diffusers")
 
 

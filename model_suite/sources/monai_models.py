@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 
 from model_suite.case import Inputs, ModelCase
@@ -381,5 +380,4 @@ def _build(name: str) -> nn.Module:
 
 
 def _inputs(name: str) -> Inputs:
-    with torch.random.fork_rng(devices=[]):
-        return tuple(read(text) for text in _BY_NAME[name][2]), {}
+    return tuple(read(text) for text in _BY_NAME[name][2]), {}

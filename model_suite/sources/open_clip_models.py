@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -32,8 +31,6 @@ def discover() -> Iterator[ModelCase]:
 
 
 def _library() -> Any:
-    """The package, told to stay offline."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     return library("open_clip", "open_clip_torch")
 
 

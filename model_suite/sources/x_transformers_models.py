@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 
 from model_suite.case import Inputs, ModelCase
@@ -160,8 +159,5 @@ def _inputs(name: str) -> Inputs:
     model_name, _, option = name.partition("-")
     on = {option, *_BESIDE.get(option, {})}
     named = dict(beside for wanted, beside in _INPUTS.items() if wanted in on)
-    with torch.random.fork_rng(devices=[]):
-        return (
-            tuple(read(text) for text in _MODELS[model_name][2]),
-            {key: read(text) for key, text in named.items()},
-        )
+    positional = tuple(read(text) for text in _MODELS[model_name][2])
+    return positional, {key: read(text) for key, text in named.items()}
