@@ -2,8 +2,8 @@
 
 Each model is built and traced in a process of its own, which is stopped when it takes too long or too much memory:
 on the meta device where that goes, else with values. Models that fail are recorded with the reason. Without
-``--all`` or ``--failed``, only those that have no record yet are measured. Records of what the library no longer
-lists go.
+``--all``, ``--failed`` or ``--only``, only those that have no record yet are measured. Records of what the library no
+longer lists go.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import resource
 import sys
 import sysconfig
 import time
@@ -28,12 +27,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import torchlens_core as tl
 from model_suite.case import ModelCase
-from model_suite.records import Record, records_of, write_records
+from model_suite.records import Record, records_of, write_records, write_version
 from model_suite.registry import discovered, sources
 from torchlens_core.snapshot import structure_hash
 
-#: Seconds and bytes that one case may take.
-TIME_LIMIT, MEMORY_LIMIT = 120.0, 12 * 2**30
+#: Seconds that one case may take.
+TIME_LIMIT = 120.0
+#: Bytes of addresses that a process may have, of which libraries reserve more than they use.
+ADDRESS_LIMIT = 48 * 2**30
 #: Characters that are kept of a reason.
 REASON = 300
 #: What paths in a reason begin with, the longest first.
@@ -75,7 +76,7 @@ def _traced(case: ModelCase, record: Record, device: str) -> Record:
     )
 
 
-def _flops(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+def _flops(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int | None:
     """Floating-point operations of one more pass, the last of this model."""
     # the counter's hooks want a graph of gradients where parameters ask for one
     model.requires_grad_(False)
@@ -85,7 +86,9 @@ def _flops(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
             warnings.simplefilter("ignore")
             model(*args, **kwargs)
     except Exception:
-        return 0  # the counter runs modules and modes of its own in the pass, which not every model bears
+        return (
+            None  # the counter runs modules and modes of its own in the pass, which not every model bears
+        )
     return int(counter.get_total_flops())
 
 
@@ -99,12 +102,23 @@ def _reason(error: BaseException) -> str:
 
 def _work(cases: Sequence[ModelCase], ours: Connection) -> None:
     """Measure case after case in a process of its own, and say when each begins and ends."""
-    resource.setrlimit(resource.RLIMIT_AS, (4 * MEMORY_LIMIT, 4 * MEMORY_LIMIT))
+    _limit_memory()
     torch.set_num_threads(1)
     for case in cases:
         ours.send(case.name)
         ours.send(measure(case))
     ours.close()
+
+
+def _limit_memory() -> None:
+    """Let a case that wants too much memory fail, where the system can."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = ADDRESS_LIMIT if most == resource.RLIM_INFINITY else min(ADDRESS_LIMIT, most)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
 
 
 class _Worker:
@@ -120,6 +134,7 @@ class _Worker:
         self.process = context.Process(target=_work, args=(self.left, theirs), daemon=True)
         self.process.start()
         theirs.close()
+        self.has_spoken = False
         self.began = time.monotonic() + TIME_LIMIT  # what is imported first is not counted
 
     def answer(self) -> Record | None:
@@ -127,16 +142,23 @@ class _Worker:
         try:
             if self.connection.poll():
                 said: Any = self.connection.recv()
-                self.began = time.monotonic()
+                self.began, self.has_spoken = time.monotonic(), True
                 if isinstance(said, Record):
                     self.left = self.left[1:]
                     return said
                 return None
         except EOFError:
-            return self._lost("the process ended") if self.left else None
+            return self._ended() if self.left else None
         if self.left and time.monotonic() - self.began > TIME_LIMIT:
             return self._lost(f"longer than {TIME_LIMIT:g} s")
         return None
+
+    def _ended(self) -> Record:
+        """Raises `RuntimeError` if that was before the first case: then no case is at fault."""
+        self.process.join()
+        if not self.has_spoken:
+            raise RuntimeError(f"a process that measures ended at its start, with {self.process.exitcode}")
+        return self._lost(f"the process ended with {self.process.exitcode}")
 
     def _lost(self, reason: str) -> Record:
         self.process.kill()
@@ -164,25 +186,32 @@ def measured(cases: Sequence[ModelCase], workers: int) -> Iterator[Record]:
 
 def _is_wanted(name: str, known: Mapping[str, Record], options: argparse.Namespace) -> bool:
     record = known.get(name)
-    return record is None or options.all or (options.failed and not record.folded)
+    if options.only not in name:
+        return False
+    return record is None or options.all or bool(options.only) or (options.failed and not record.folded)
 
 
 def main() -> None:
     """Measure the cases of a source and write its file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source", choices=sources())
-    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--only", default="", help="cases whose name holds this, and no others")
     parser.add_argument("--all", action="store_true", help="also those that have a record")
     parser.add_argument("--failed", action="store_true", help="also those that failed")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    if options.workers < 1:
+        parser.error("--workers: expected 1 or more")
     cases = discovered(options.source)
     listed = {case.name for case in cases}
     # what the library no longer lists has no record any more
     known = {name: record for name, record in records_of(options.source).items() if name in listed}
-    wanted = [case for case in cases if options.only in case.name and _is_wanted(case.name, known, options)]
+    wanted = [case for case in cases if _is_wanted(case.name, known, options)]
+    if options.only and not wanted:
+        parser.error(f"--only {options.only}: no case of {options.source} has that in its name")
     if len(known) < len(records_of(options.source)):
         write_records(options.source, known.values())
+    write_version(options.source)
     began = time.monotonic()
     for number, record in enumerate(measured(wanted, options.workers), 1):
         known[record.name] = record

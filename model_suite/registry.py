@@ -71,8 +71,16 @@ def _of_others(taken: set[str]) -> Iterator[ModelCase]:
 
 
 def cases(source: str | None = None) -> list[ModelCase]:
-    """Every case, or those of one source, in a fixed order."""
-    return [case for case in _all() if source in (None, case.source)]
+    """Every case, or those of one source, in a fixed order.
+
+    Raises `KeyError` for a source that neither this package nor an installed one has, with the nearest.
+    """
+    found = [case for case in _all() if source in (None, case.source)]
+    if not found and source not in _SOURCES:
+        known = sorted({*_SOURCES, *(case.source for case in _all())})
+        near = difflib.get_close_matches(str(source), known) or known
+        raise KeyError(f"no source {source!r}: one of {', '.join(near)}?")
+    return found
 
 
 def smoke_cases() -> list[ModelCase]:

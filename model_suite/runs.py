@@ -18,6 +18,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 _FILE = "runs.jsonl"
+#: Names of tests of one case, with its name; one that stands for a library that is not there has none.
+_TEST = re.compile(r"test_model\[(.+/.+)\]$")
+_ADVICE = "give what pytest model_suite --junitxml=report.xml writes, or the report.json of a gallery."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ class Run:
     cases: int
     #: With a picture; none if the run drew no gallery.
     drawn: int
-    #: Distinct folded structures.
+    #: Distinct folded structures of what passed.
     distinct: int
     #: Found valid with values, and on the meta device.
     by_values: int
@@ -53,14 +56,15 @@ def runs() -> list[Run]:
 def run_of(command: str, report: Path) -> Run:
     """The figures of a report: of pytest, or of a gallery. Raises `ValueError` if no model is in it."""
     text = report.read_text(encoding="utf-8")
-    if report.suffix == ".json":
-        run = _of_gallery(command, json.loads(text))
-    else:
-        run = _of_tests(command, ElementTree.fromstring(text))
+    try:
+        if report.suffix == ".json":
+            run = _of_gallery(command, json.loads(text))
+        else:
+            run = _of_tests(command, ElementTree.fromstring(text))
+    except (ElementTree.ParseError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{report} is no report ({error!r}): {_ADVICE}") from error
     if not run.cases:
-        raise ValueError(
-            f"{report} holds no tests of the catalogue: run pytest model_suite --junitxml={report}"
-        )
+        raise ValueError(f"{report} holds no tests of the catalogue: {_ADVICE}")
     return run
 
 
@@ -73,7 +77,7 @@ def _of_gallery(command: str, report: Mapping[str, Any]) -> Run:
         seconds=report["seconds"],
         cases=len(cards),
         drawn=sum(card["href"] is not None for card in cards),
-        distinct=len({card["folded"] for card in cards if card.get("folded")}),
+        distinct=len({card["folded"] for card in cards if card.get("folded") and not card["is_bad"]}),
         by_values=sum(device != "meta" for device in valid),
         by_structure=sum(device == "meta" for device in valid),
         skipped=sum(card["outcome"] == "skipped" for card in cards),
@@ -86,32 +90,37 @@ def _of_gallery(command: str, report: Mapping[str, Any]) -> Run:
 
 
 def _of_tests(command: str, root: ElementTree.Element) -> Run:
-    """Of the tests of `model_suite.test_menagerie`, each of which validates its model."""
+    """Of the tests of `model_suite.test_menagerie`, each of which says where it has validated its model, if it has."""
     seconds = sum(float(suite.attrib["time"]) for suite in root.iter("testsuite"))
     began = min((suite.attrib["timestamp"] for suite in root.iter("testsuite")), default="1970-01-01")
     ended = datetime.fromisoformat(began) + timedelta(seconds=seconds)
-    tests = [test for test in root.iter("testcase") if "test_menagerie" in test.get("classname", "")]
-    said = {_title(test): _properties(test) for test in tests}
-    failed = {_title(test): _failure(test) for test in tests if _failure(test)}
-    skipped = {_title(test) for test in tests if test.find("skipped") is not None} - failed.keys()
-    valid = [said[name].get("device") for name in said.keys() - failed.keys() - skipped]
+    said: dict[str, dict[str, str]] = {}
+    failed: dict[str, str] = {}
+    skipped = set()
+    for test in root.iter("testcase"):
+        found = _TEST.match(test.attrib["name"])
+        if found is None:
+            continue
+        name, reason = found[1], _failure(test)
+        said.setdefault(name, {}).update(_properties(test))
+        if reason:
+            failed.setdefault(name, reason)
+        elif test.find("skipped") is not None:
+            skipped.add(name)
+    passed = [said[name] for name in said.keys() - failed.keys() - skipped]
+    valid = [properties["validated"] for properties in passed if "validated" in properties]
     return Run(
         command=command,
         when=f"{ended:%Y-%m-%d %H:%M}",
         seconds=seconds,
         cases=len(said),
         drawn=0,
-        distinct=len({properties["folded"] for properties in said.values() if "folded" in properties}),
+        distinct=len({properties["folded"] for properties in passed if "folded" in properties}),
         by_values=sum(device != "meta" for device in valid),
         by_structure=sum(device == "meta" for device in valid),
-        skipped=len(skipped),
+        skipped=len(skipped - failed.keys()),
         failed=failed,
     )
-
-
-def _title(test: ElementTree.Element) -> str:
-    """The case that a test is of: ``timm/resnet18`` of ``test_model[timm/resnet18]``."""
-    return re.sub(r"^\w+\[(.*)\]$", r"\1", test.attrib["name"])
 
 
 def _properties(test: ElementTree.Element) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from model_suite.records import Record, records_of
+from model_suite.records import Record, records_of, version_of
 from model_suite.registry import cases, sources
 from model_suite.runs import runs
 
@@ -26,14 +26,16 @@ def page() -> str:
     """The page."""
     listed = Counter(case.source for case in cases())
     records = {source: list(records_of(source).values()) for source in sources()}
-    rows = [_row(source, listed[source], records[source]) for source in sources()]
+    rows = [_row(source, version_of(source) or "", listed[source], records[source]) for source in sources()]
     everything = [record for source in sources() for record in records[source]]
-    rows.append(_row("**all**", sum(listed.values()), everything))
-    header = "| source | cases | traced | on meta | distinct | largest, ops | median, ops | failed |"
+    rows.append(_row("**all**", "", sum(listed.values()), everything))
+    header = (
+        "| source | version | cases | traced | on meta | distinct | largest, ops | median, ops | failed |"
+    )
     lines = [
         _HEAD,
         header,
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
         *rows,
         "",
         *_runs(),
@@ -42,11 +44,12 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, count: int, records: Sequence[Record]) -> str:
+def _row(name: str, version: str, count: int, records: Sequence[Record]) -> str:
     traced = [record for record in records if record.folded]
     ops = [record.ops for record in traced]
     cells = [
         name,
+        version,
         f"{count:,}",
         f"{len(traced):,}",
         f"{sum(record.on_meta for record in traced):,}",

@@ -22,17 +22,17 @@ from model_suite.registry import sources
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The cases of the tier that is asked for; those that cannot be built are skipped with their reason."""
-    draws = bool(metafunc.config.getoption("--lens-gallery", None))
-    tier = metafunc.config.getoption("--lens-tier", None) or ("all" if draws else "smoke")
+    draws = bool(metafunc.config.getoption("--lens-gallery"))
+    tier = metafunc.config.getoption("--lens-tier") or ("all" if draws else "smoke")
     with_values = not draws or metafunc.config.getoption("--lens-values")
     chosen = {"smoke": smoke_cases, "standard": standard_cases, "all": cases}[tier]()
-    chosen += [case for case in _of_hooks(metafunc.config) if tier == "all" or tier in case.tags]
-    repeated = _repeated(chosen) if tier == "all" else frozenset()
+    chosen += [case for case in _of_hooks(metafunc.config) if tier == "all" or "smoke" in case.tags]
     missing = Counter(case.source for case in chosen if not _is_there(case.source))
+    chosen = [case for case in chosen if case.source not in missing]
+    repeated = _repeated(chosen) if tier == "all" else frozenset()
     params = [
         pytest.param(case, device, marks=_marks(case, with_values), id=case.id)
         for case in chosen
-        if case.source not in missing
         for device in [_device(case, with_values and case.name not in repeated)]
     ]
     params += [_skipped(source, number) for source, number in missing.items()]
@@ -53,8 +53,7 @@ def _repeated(chosen: list[ModelCase]) -> frozenset[str]:
 
 def _of_hooks(config: pytest.Config) -> list[ModelCase]:
     """The cases of other projects. Raises `pytest.UsageError` for a name that is there already."""
-    ask = getattr(config.hook, "pytest_lens_models", None)  # not declared where this conftest is not loaded
-    added = [case for given in (ask(config=config) if ask is not None else []) for case in given]
+    added = [case for given in config.hook.pytest_lens_models(config=config) for case in given]
     names = Counter(case.name for case in (*cases(), *added))
     for case in added:
         if names[case.name] > 1:
@@ -87,23 +86,34 @@ def _marks(case: ModelCase, is_validated: bool) -> list[pytest.MarkDecorator]:
     marks = [
         pytest.mark.lens_gallery(title=case.id, **{name: value for name, value in facets.items() if value})
     ]
-    if case.limits:
+    if case.limits and not _wants_library(case):
         return [*marks, pytest.mark.skip(reason=f"a limit of this model: {case.limits}")]
     return [*marks, pytest.mark.lens_validate] if is_validated else marks
 
 
+def _wants_library(case: ModelCase) -> bool:
+    """Whether all that was wrong with a case is a library that it needs, which may be there by now."""
+    return case.limits.startswith(("ImportError", "ModuleNotFoundError"))
+
+
 @pytest.mark.timeout(TIME_LIMIT)
-def test_model(case: ModelCase, device: str, lens, lens_snapshot, record_property):  # type: ignore[no-untyped-def]
+def test_model(case: ModelCase, device: str, lens, lens_snapshot, record_property, request):  # type: ignore[no-untyped-def]
     """The model builds, runs, its history is true, and its structure is what it was."""
     torch.manual_seed(0)
-    model = case.build(device)
-    args, kwargs = case.inputs(device)
-    with torch.no_grad():
-        history = lens(model, *args, **kwargs)
+    try:
+        model = case.build(device)
+        args, kwargs = case.inputs(device)
+        with torch.no_grad():
+            history = lens(model, *args, **kwargs)
+    except ImportError as error:
+        if _wants_library(case):
+            pytest.skip(f"a library is missing: {error}")
+        raise
     assert history.output_layers
     assert len(history.ops) >= len(history.layers_computed_with_params)
-    record_property("device", device)
     record_property("folded", tl.structure_hash(history, shapes=False, folded=True))
+    if request.node.get_closest_marker("lens_validate"):
+        record_property("validated", device)
     if "smoke" in case.tags and case.source in sources():
         # how many boxes are found depends on the last bits of the numbers, which differ from machine to machine
         lens_snapshot.check(history, ignore=["shape"] if "dynamic" in case.tags else ())

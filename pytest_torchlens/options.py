@@ -98,6 +98,7 @@ def add(parser: pytest.Parser) -> None:
         default="",
     )
     _add_snapshots(group, parser)
+    _add_catalogue(group)
     for name, option in _VALIDATION.items():
         group.addoption(f"--lens-{name}", metavar=option.metavar, default=None, help=option.help)
         twin = f"lens_{name}", f"the value of --lens-{name}"
@@ -135,6 +136,23 @@ def _add_snapshots(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
     for name, text in _FLAGS.items():
         group.addoption(f"--lens-{name}", action="store_true", default=None, help=text)
         parser.addini(f"lens_{name}", f"the value of --lens-{name}", type="bool", default=False)
+
+
+def _add_catalogue(group: pytest.OptionGroup) -> None:
+    """Options of `model_suite`: they stand here since pytest meets its ``conftest.py`` too late with ``--pyargs``."""
+    group.addoption(
+        "--lens-tier",
+        choices=("smoke", "standard", "all"),
+        default=None,
+        help="models of the catalogue to run (pytest --pyargs model_suite): some 30 of all kinds, some 300 of "
+        "distinct structures, or all; smoke if nothing is said, all for a gallery",
+    )
+    group.addoption(
+        "--lens-values",
+        action="store_true",
+        help="run the catalogue's models for a gallery with values, and validate them, where they are small enough; "
+        "without it they are traced on the meta device, where that goes",
+    )
 
 
 def snapshots(config: pytest.Config) -> Snapshots:

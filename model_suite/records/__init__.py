@@ -9,9 +9,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
+_VERSIONS = "versions.json"
+#: Packages that are called otherwise than what they import.
+_DISTRIBUTIONS = {"open_clip": "open_clip_torch"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +33,8 @@ class Record:
     ops: int = 0
     parameters: int = 0
     #: Floating-point operations of one pass, of matrix products and convolutions, as `torch.utils.flop_counter` counts
-    #: them; 0 where there are none, or it fails.
-    flops: int = 0
+    #: them; None where that fails.
+    flops: int | None = None
     #: Whether it was traced on the meta device; else with values.
     on_meta: bool = False
     #: Seconds of one forward pass at the smallest input on one core; 0 if only meta was tried.
@@ -56,10 +60,47 @@ def records_of(source: str) -> Mapping[str, Record]:
 def write_records(source: str, records: Iterable[Record]) -> Path:
     """Write the file of a source, sorted by name, fields at their defaults left out."""
     file = _FOLDER / f"{source}.jsonl"
+    defaults = asdict(Record(name=""))
     lines = []
     for record in sorted(records, key=lambda one: one.name):
-        data = {k: v for k, v in asdict(record).items() if v or k == "name"}
+        data = {k: v for k, v in asdict(record).items() if v != defaults[k]}
         lines.append(json.dumps(data, ensure_ascii=False))
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _replace(file, "\n".join(lines) + "\n")
     records_of.cache_clear()
     return file
+
+
+def write_version(source: str) -> None:
+    """Note which version of its library a source was measured with."""
+    found = installed_version(source)
+    if found is not None:
+        text = json.dumps({**_versions(), source: found}, indent=1, sort_keys=True)
+        _replace(_FOLDER / _VERSIONS, text + "\n")
+        _versions.cache_clear()
+
+
+def version_of(source: str) -> str | None:
+    """The version of its library that a source was measured with; None if none was noted."""
+    return _versions().get(source)
+
+
+def installed_version(source: str) -> str | None:
+    """The version of a source's library that is installed, without what it was built for; None if there is none."""
+    try:
+        return version(_DISTRIBUTIONS.get(source, source)).partition("+")[0]
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def _versions() -> dict[str, str]:
+    file = _FOLDER / _VERSIONS
+    found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    new = file.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(file)

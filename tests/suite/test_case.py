@@ -21,6 +21,22 @@ def case(builder=nn.ReLU, **more):
     )
 
 
+def test_an_error_tells_of_another_version(monkeypatch):
+    def broken():
+        raise KeyError("dory")
+
+    monkeypatch.setattr("model_suite.case.version_of", lambda source: "5.24.0")
+    monkeypatch.setattr("model_suite.case.installed_version", lambda source: "5.0.1")
+    with pytest.raises(KeyError) as found:
+        case(broken).build()
+    (note,) = found.value.__notes__
+    assert note.startswith("The catalogue knows own 5.24.0, and 5.0.1 is installed")
+    monkeypatch.setattr("model_suite.case.installed_version", lambda source: "5.24.0")
+    with pytest.raises(KeyError) as found:
+        case(broken).build()
+    assert not hasattr(found.value, "__notes__")
+
+
 def test_nothing_is_built_before_it_is_asked_for():
     built = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 
@@ -42,6 +43,16 @@ class Hangs(nn.Module):
         time.sleep(60)
 
 
+class _Gone:
+    """Builds a model where this is imported by the tests, and nowhere else."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+    def build(self):
+        raise AssertionError
+
+
 def ones():
     return (torch.ones(1, 3),), {}
 
@@ -73,7 +84,7 @@ def test_a_model_that_cannot_be_counted_is_measured():
             return super().forward(x)
 
     record = measure.measure(case(Once))
-    assert (record.ops, record.flops, record.limits) == (2, 0, "")
+    assert (record.ops, record.flops, record.limits) == (2, None, "")
 
 
 def test_with_values_else():
@@ -133,31 +144,53 @@ def run_main(monkeypatch, tmp_path):
     [
         ((), {"own/Plain": "f", "own/Broken": "", "own/NeedsNumbers": "new"}),
         (("--failed",), {"own/Plain": "f", "own/Broken": "new", "own/NeedsNumbers": "new"}),
-        (("--all", "--only", "Pla"), {"own/Plain": "new", "own/Broken": ""}),
+        (("--only", "Pla"), {"own/Plain": "new", "own/Broken": ""}),
+        (("--failed", "--only", "Pla"), {"own/Plain": "new", "own/Broken": ""}),
     ],
 )
 def test_which_are_measured_and_what_is_gone(run_main, options, expected):
     assert run_main(*options) == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--only", "Plane"), "--only Plane: no case of own has that in its name"),
+        (("--workers", "0"), "--workers: expected 1 or more"),
+    ],
+)
+def test_what_measures_nothing(run_main, capsys, options, says):
+    with pytest.raises(SystemExit):
+        run_main(*options)
+    assert says in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_what_stops_the_process_costs_one_case(monkeypatch):
     monkeypatch.setattr(measure, "TIME_LIMIT", 20.0)
-    found = {
-        one.name: one.limits
-        for one in measure.measured([case(Dies), case(Plain), case(Hangs), case(Plain)], 1)
-    }
-    assert found == {
-        "own/Dies": "the process ended",
-        "own/Hangs": "longer than 20 s",
-        "own/Plain": "",
-    }
+    given = [case(Dies), case(Plain), case(Hangs), case(Plain)]
+    assert [(one.name, one.limits) for one in measure.measured(given, 1)] == [
+        ("own/Dies", "the process ended with 3"),
+        ("own/Plain", ""),
+        ("own/Hangs", "longer than 20 s"),
+        ("own/Plain", ""),
+    ]
+
+
+@pytest.mark.slow
+def test_no_case_is_at_fault_where_no_process_starts():
+    unpicklable = dataclasses.replace(case(Plain), builder=_Gone().build)
+    with pytest.raises(RuntimeError, match="a process that measures ended at its start, with 1"):
+        list(measure.measured([unpicklable], 1))
 
 
 def test_records_are_read_as_written(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "_FOLDER", tmp_path)
     records_of.cache_clear()
-    written = [Record(name="own/b", tags=("x",), ops=3, folded="f"), Record(name="own/a", limits="none")]
+    written = [
+        Record(name="own/b", tags=("x",), ops=3, flops=0, folded="f"),
+        Record(name="own/a", limits="none"),
+    ]
     write_records("own", written)
     assert list(records_of("own").values()) == [written[1], written[0]]
     assert dict(records_of("nowhere")) == {}

@@ -50,6 +50,13 @@ def test_from_the_installed_package(pytester):
     check_whole(pytester.path / "out")
 
 
+def test_a_tier_of_the_installed_package(pytester):
+    """The options are known though pytest meets the package's own ``conftest.py`` only when it collects."""
+    options = ("--pyargs", "model_suite", *CHOSEN, "--lens-tier=all", "-k", TORCHVISION)
+    result = pytester.run(sys.executable, "-m", "pytest", *options)
+    assert result.parseoutcomes()["passed"] == 3
+
+
 def test_a_library_that_is_not_there_is_one_test(pytester):
     pytester.makeconftest(
         """

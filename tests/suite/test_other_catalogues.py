@@ -28,10 +28,8 @@ def cases():
 """
 ENTRY_POINT = "[torchlens_models]\nothers = others:cases\n"
 CONFTEST = """
-import pytest
 from others import _case
 
-@pytest.hookimpl(optionalhook=True)
 def pytest_lens_models(config):
     return [_case("hooked"), _case("hooked-small", "smoke")]
 """

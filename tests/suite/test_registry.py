@@ -35,11 +35,18 @@ def test_each_says_where_it_belongs():
 def test_the_cases_of_a_source():
     assert cases("torchvision")
     assert cases("torchvision") == [case for case in cases() if case.source == "torchvision"]
-    assert cases("nowhere") == []
+    with pytest.raises(KeyError, match=r"no source 'torchvison': one of torchvision, "):
+        cases("torchvison")
+    with pytest.raises(
+        KeyError, match=r"no source 'xyz': one of classics, diffusers, .*, x_transformers[?]"
+    ):
+        cases("xyz")
 
 
 def test_the_order_stays():
-    assert cases() == cases()
+    before = [case.name for case in cases()]
+    registry._all.cache_clear()
+    assert [case.name for case in cases()] == before
 
 
 def test_a_list_of_ones_own():
@@ -72,7 +79,7 @@ def test_the_standard_tier_is_varied():
     """Distinct structures, all small, of every source that was measured; the smoke tier is part of it."""
     chosen = standard_cases()
     assert {case.name for case in smoke_cases()} <= {case.name for case in chosen}
-    assert len(chosen) <= registry.STANDARD
+    assert len(chosen) == registry.STANDARD
     own = [case for case in chosen if "smoke" not in case.tags]
     folded = [case.record.folded for case in own if case.record is not None]
     assert len(set(folded)) == len(folded) == len(own)

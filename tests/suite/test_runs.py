@@ -11,15 +11,28 @@ TESTS = """
 
     import pytest
 
-    @pytest.mark.parametrize("case", ["a/values", "a/same", "a/meta", "a/wrong", "a/crash", "a/limit"])
+    @pytest.mark.parametrize("case", ["a/values", "a/same", "a/drawn", "a/meta", "a/wrong", "a/crash", "a/limit"])
     def test_model(case, record_property):
         if case == "a/limit":
             pytest.skip("a limit of this model")
         if case == "a/crash":
             os._exit(3)
-        record_property("device", "meta" if case == "a/meta" else "cpu")
-        record_property("folded", "s" if case == "a/same" else case[:3])
+        if case != "a/drawn":
+            record_property("validated", "meta" if case == "a/meta" else "cpu")
+        record_property("folded", "s" if case in ("a/same", "a/drawn") else case)
         assert case != "a/wrong", "not what it was"
+
+    @pytest.fixture(autouse=True)
+    def ends_badly(request):
+        yield
+        assert "a/wrong" not in request.node.name, "not the reason"
+
+    def test_other():
+        pass
+
+    @pytest.mark.parametrize("source", ["missing"])
+    def test_model_of(source):
+        pytest.skip("not installed")
 """
 
 
@@ -29,8 +42,8 @@ def test_a_run_of_pytest(pytester):
         sys.executable, "-m", "pytest", "-n", "1", "--junitxml=report.xml", "-p", "no:cacheprovider"
     )
     run = runs.run_of("pytest", pytester.path / "report.xml")
-    assert (run.cases, run.by_values, run.by_structure, run.skipped, run.drawn) == (6, 2, 1, 1, 0)
-    assert run.distinct == 4  # of a/values, a/same, a/meta and a/wrong
+    assert (run.cases, run.by_values, run.by_structure, run.skipped, run.drawn) == (7, 2, 1, 1, 0)
+    assert run.distinct == 3  # of a/values, a/same with a/drawn, and a/meta
     assert list(run.failed) == ["a/wrong", "a/crash"]
     assert "not what it was" in run.failed["a/wrong"]
     assert "test_menagerie.py::test_model[a/crash]" in run.failed["a/crash"]
@@ -38,8 +51,8 @@ def test_a_run_of_pytest(pytester):
 
 
 def test_the_last_run_of_a_command_is_kept(pytester, monkeypatch):
-    pytester.makepyfile(test_menagerie="def test_model():\n    pass\n")
-    pytester.runpytest_inprocess("--junitxml=report.xml", "-p", "no:cacheprovider")
+    pytester.makepyfile(test_menagerie=TESTS)
+    pytester.runpytest_inprocess("--junitxml=report.xml", "-p", "no:cacheprovider", "-k", "values")
     monkeypatch.setattr(runs, "files", lambda package: pytester.path)
     for command in ("pytest a", "pytest b", "pytest a"):
         monkeypatch.setattr(sys, "argv", ["runs", command, "report.xml"])
@@ -47,7 +60,15 @@ def test_the_last_run_of_a_command_is_kept(pytester, monkeypatch):
     assert [run.command for run in runs.runs()] == ["pytest b", "pytest a"]
 
 
-def test_what_is_no_report(pytester):
-    (pytester.path / "report.xml").write_text("<html/>")
-    with pytest.raises(ValueError, match=r"report\.xml holds no tests of the catalogue"):
-        runs.run_of("pytest", pytester.path / "report.xml")
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("report.xml", "<html/>", "holds no tests of the catalogue"),
+        ("report.xml", "nothing", "is no report"),
+        ("report.json", "{}", r"is no report \(KeyError\('cards'\)\)"),
+    ],
+)
+def test_what_is_no_report(tmp_path, name, text, says):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=says + r".*: give what pytest model_suite --junitxml"):
+        runs.run_of("pytest", tmp_path / name)
