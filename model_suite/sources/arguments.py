@@ -23,7 +23,7 @@ def read(text: str) -> Any:
         return ast.literal_eval(text[1:].strip())
     if text.startswith("list "):
         return [read(text[5:])]
-    found = re.fullmatch(r"(f32|i64|bool|zeros|ones|first)\[([\d, ]*)\](?: < (\d+))?", text)
+    found = re.fullmatch(r"(f32|i64|bool|zeros|ones|first)\[([\d, ]*)\](?: ?< ?(\d+))?", text)
     if found is None or (found[1] == "first" and not found[3]):
         if not text.startswith("["):
             raise ValueError(f"{text!r} means no argument")

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
-from torch import Tensor
 
 from model_suite.case import Inputs
-
-_FLOATS = re.compile(r"f32\[([\d,]+)\]")
-_INTEGERS = re.compile(r"i64\[([\d,]+)\]<(\d+)")
+from model_suite.sources.arguments import read
 
 
 def make(arguments: str) -> Inputs:
@@ -23,19 +18,7 @@ def make(arguments: str) -> Inputs:
     if arguments.isidentifier():
         made: Inputs = globals()[arguments]()
         return made
-    return tuple(_tensor(one) for one in arguments.split()), {}
-
-
-def _tensor(text: str) -> Tensor:
-    if match := _FLOATS.fullmatch(text):
-        return torch.rand(_shape(match[1]))
-    match = _INTEGERS.fullmatch(text)
-    assert match, text
-    return torch.randint(int(match[2]), _shape(match[1]))
-
-
-def _shape(text: str) -> list[int]:
-    return [int(size) for size in text.split(",")]
+    return tuple(read(one) for one in arguments.split()), {}
 
 
 def plan_and_steps() -> Inputs:

@@ -44,6 +44,7 @@ _BESIDE: dict[str, dict[str, Any]] = {
     "qkv_receive_diff_residuals": {"integrate_layers": True},
     "attn_use_latent_q": {"attn_dim_latent_q": 16},
     "attn_use_latent_kv": {"attn_dim_latent_kv": 16},
+    "gated_multi_residual": {"num_residual_streams": 2, "residual_fn_kwargs": {"read_gate_rank": 4}},
     "only_cross": {"cross_attend": True},
     "cross_residual_attn": {"cross_attend": True},
     "use_adaptive_layernorm": {"dim_condition": 8},

@@ -1,5 +1,7 @@
 """Texts that mean arguments."""
 
+import re
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from model_suite.sources.arguments import read
     [
         ("f32[1, 3, 8, 8]", (1, 3, 8, 8), torch.float32),
         ("i64[1, 12] < 5", (1, 12), torch.int64),
+        ("i64[1,12]<5", (1, 12), torch.int64),
         ("ones[2]", (2,), torch.int64),
         ("bool[1, 4]", (1, 4), torch.bool),
         ("first[1, 4] < 2", (1, 4), torch.bool),
@@ -22,9 +25,10 @@ def test_texts_of_arguments(text, shape, kind):
     assert (tuple(value.shape), value.dtype) == (shape, kind)
 
 
-def test_a_text_that_means_nothing_is_refused():
-    with pytest.raises(ValueError, match="f16"):
-        read("f16[1]")
+@pytest.mark.parametrize("text", ["f16[1]", "first[4]", "f32"])
+def test_a_text_that_means_nothing_is_refused(text):
+    with pytest.raises(ValueError, match=re.escape(f"'{text}' means no argument")):
+        read(text)
 
 
 def test_values_and_lists():

@@ -89,8 +89,9 @@ def test_listing_all_imports_none_of_the_libraries_and_is_quick():
     assert least < 0.3
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", ["classics", "torchvision"])
 def test_cases_are_the_records(source):
+    """Those of other sources are made of their records; these stand in tables."""
     listed = {case.name: case for case in cases(source)}
     assert set(listed) == set(records_of(source))
     assert all(
