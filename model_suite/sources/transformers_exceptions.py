@@ -86,7 +86,6 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
     "fast_vlm": {"vision_config": {"hidden_size": 3072}},
     "gemma3": {"mm_tokens_per_image": 49},
-    "gemma4_assistant": {"text_config": {"hidden_size_per_layer_input": 0}},
     "gemma4_audio": {"subsampling_conv_channels": (128, 32)},
     "got_ocr2": {"vision_config": {"image_size": 256}},
     "gpt_neo": {"num_layers": 2, "attention_types": [[["global", "local"], 1]]},
