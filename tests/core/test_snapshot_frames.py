@@ -21,6 +21,33 @@ end
     assert text(nn.Sequential(inner, nn.Tanh()), ROWS) == expected
 
 
+class TakesOneOfTwo(nn.Module):
+    """Leaves a constant that its block returns."""
+
+    def __init__(self):
+        super().__init__()
+        numbers = torch.ones(3)
+        self.both = block(lambda self, x: (x + 1, numbers))
+
+    def forward(self, x):
+        return self.both(x)[0] * 2
+
+
+def test_a_constant_that_a_block_returns_and_nobody_reads():
+    expected = """\
+model TakesOneOfTwo, training
+input x -> f32[2, 3]
+both: Block(_) | eval
+  add($0, other=1) -> f32[2, 3]
+  constant() -> f32[3]
+  return add, _
+mul(_[0], other=2) -> f32[2, 3]
+output = _ -> f32[2, 3]
+end
+"""
+    assert text(TakesOneOfTwo(), ROWS) == expected
+
+
 def test_a_constant_of_several_blocks_stands_before_them():
     numbers = torch.ones(3)
     first, second = (block(lambda self, x: (x * numbers).sin()) for _ in range(2))

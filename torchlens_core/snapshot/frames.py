@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torchlens_core.nodes import (
@@ -86,7 +87,7 @@ class Frames:
         self.of_node = [
             self.root if call is None else self._of_call[call.index] for call in recording.call_of
         ]
-        self._place()
+        self._place(recording.calls)
         for node in self._nodes:
             if node.kind not in HELD:
                 here = self.root if node.kind is OUTPUT else self.of_node[node.index]
@@ -107,7 +108,7 @@ class Frames:
         self.all.append(frame)
         parent.inside.append(((call.first, call.index - self._calls), frame))
 
-    def _place(self) -> None:
+    def _place(self, calls: Sequence[Call]) -> None:
         """Put each node in its frame; a constant in the innermost that holds all its readers, before them."""
         shared: dict[int, Frame] = {}
         for node, reads in zip(self._nodes, self.reads, strict=True):
@@ -116,14 +117,18 @@ class Frames:
                 if self._nodes[source].kind is CONSTANT:
                     frame = self.of_node[node.index]
                     shared[source] = common(shared[source], frame) if source in shared else frame
+        for call in calls:  # a call may return a constant that nobody reads
+            for value in call.outputs:
+                if self._nodes[value.node].kind is CONSTANT:
+                    shared.setdefault(value.node, self.of_node[value.node])
         for node in self._nodes:
             index = node.index
             if node.kind is CONSTANT and index in shared:
                 frame = self.of_node[index] = shared[index]
                 # its first reader may be in a call that had begun before the constant was met
-                calls = (one.call for _, one in frame.inside if isinstance(one, Frame))
+                inner = (one.call for _, one in frame.inside if isinstance(one, Frame))
                 began = (
-                    call.first for call in calls if call is not None and call.first <= index < call.last
+                    call.first for call in inner if call is not None and call.first <= index < call.last
                 )
                 frame.inside.append(((min(began, default=index), -self._calls - 1), node))
             elif node.kind is INPUT:
