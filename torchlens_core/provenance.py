@@ -129,6 +129,16 @@ class Provenance:
             value.version += 1
             self.written[id(value.storage)] = value.storage
 
+    def accept_count(self, storage: Storage) -> None:
+        """Take one more count of the versions of a storage that a tensor has left: its views count together."""
+        for value, tensor in self.alive():
+            if (
+                value.storage is storage
+                and value.version is not None
+                and version(tensor) == value.version + 1
+            ):
+                value.version += 1
+
     def mark_external(self, storage: Storage) -> None:
         """Note that the user holds this memory too."""
         self.external[id(storage)] = storage

@@ -220,6 +220,7 @@ class Recorder(OpaqueCalls):
         with self._shield():
             reads, targets = self._before(node, args, kwargs, owned)
             versions = [_version_of(value) for value in reads] if info.is_checked else None
+            left = reads[0].storage if info.name == "set_" and reads else None
         start = _clock()
         try:
             result = run(*args, **kwargs)
@@ -230,6 +231,8 @@ class Recorder(OpaqueCalls):
         with self._shield():
             if versions is not None:
                 targets = self._unannounced(reads, targets, versions)
+            if left is not None:
+                self.provenance.accept_count(left)
             returned = structure.tensors(result)
             if returned or targets:
                 self._after(node, returned, reads, targets, frame)

@@ -96,6 +96,18 @@ class Constants(nn.Module):
         return x * self.outside + self.scale + made
 
 
+class ViewGivenOtherMemory(nn.Module):
+    """A view leaves its memory, and all that stay there count a version more though nobody has written."""
+
+    def forward(self, x):
+        y = x.detach() * 2
+        half, other = y.chunk(2)
+        z = half + other
+        half.set_()
+        other.set_(z)
+        return y * other.repeat(2)
+
+
 class ShallowCopied(nn.Module):
     """``copy.copy`` of a tensor is another over the same memory."""
 
@@ -285,6 +297,7 @@ CASES: list[Tricky] = [
     Tricky(DlpackRoundTrip, rand(_3)),
     Tricky(NumpyWrites, rand(_3), finding="gives another value"),
     Tricky(Constants, rand(_3)),
+    Tricky(ViewGivenOtherMemory, rand((4,))),
     Tricky(ShallowCopied, rand(_3, _3)),
     Tricky(NumpyWrittenOnBothSides, rand(_3, _3)),
     Tricky(ArraysComeBack, rand(_3, _3)),
