@@ -57,6 +57,8 @@ class ModelCase:
     canonical: tuple[Callable[[], nn.Module], Callable[[], Inputs]] | None = field(default=None, repr=False)
     #: What does not work with it, and why; empty if everything does.
     limits: str = ""
+    #: What validation finds in it that is true of the model, and no fault of the history; empty if nothing.
+    findings: str = ""
 
     @property
     def id(self) -> str:

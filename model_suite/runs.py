@@ -133,7 +133,8 @@ def _failure(test: ElementTree.Element) -> str:
         found = test.find(kind)
         if found is not None:
             return _in_a_line(found.get("message", "") or found.text or kind)
-    return ""
+    stated = test.find("skipped[@type='pytest.xfail']")
+    return "" if stated is None else f"as stated: {_in_a_line(stated.get('message', ''))}"
 
 
 def _in_a_line(reason: str, is_crash: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -53,9 +54,20 @@ _INPUTS = {
 }
 
 
+#: How names of models begin whose values go through Python, and where.
+_THROUGH_PYTHON = {
+    "alphapose_": "the places of joints are taken from the heat map as Python's numbers, and index it",
+    "simplepose_": "the places of joints are taken from the heat map as Python's numbers, and index it",
+    "ntsnet_": "numpy chooses the parts of the picture that are looked at",
+}
+
+
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make)
+    for one in listed(_SOURCE, _make):
+        name = one.name.partition("/")[2]
+        found = next((text for begin, text in _THROUGH_PYTHON.items() if name.startswith(begin)), "")
+        yield replace(one, findings=found and f"hidden dependence: {found}")
 
 
 def discover() -> Iterator[ModelCase]:

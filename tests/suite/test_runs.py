@@ -11,10 +11,14 @@ TESTS = """
 
     import pytest
 
-    @pytest.mark.parametrize("case", ["a/values", "a/same", "a/drawn", "a/meta", "a/wrong", "a/crash", "a/limit"])
+    CASES = "a/values a/same a/drawn a/meta a/wrong a/crash a/limit a/known"
+
+    @pytest.mark.parametrize("case", CASES.split())
     def test_model(case, record_property):
         if case == "a/limit":
             pytest.skip("a limit of this model")
+        if case == "a/known":
+            pytest.xfail("a value goes through Python")
         if case == "a/crash":
             os._exit(3)
         if case != "a/drawn":
@@ -42,9 +46,10 @@ def test_a_run_of_pytest(pytester):
         sys.executable, "-m", "pytest", "-n", "1", "--junitxml=report.xml", "-p", "no:cacheprovider"
     )
     run = runs.run_of("pytest", pytester.path / "report.xml")
-    assert (run.cases, run.by_values, run.by_structure, run.skipped, run.drawn) == (7, 2, 1, 1, 0)
+    assert (run.cases, run.by_values, run.by_structure, run.skipped, run.drawn) == (8, 2, 1, 1, 0)
     assert run.distinct == 3  # of a/values, a/same with a/drawn, and a/meta
-    assert list(run.failed) == ["a/wrong", "a/crash"]
+    assert list(run.failed) == ["a/wrong", "a/crash", "a/known"]
+    assert run.failed["a/known"] == "as stated: a value goes through Python"
     assert "not what it was" in run.failed["a/wrong"]
     assert "test_menagerie.py::test_model[a/crash]" in run.failed["a/crash"]
     assert run.seconds > 0
