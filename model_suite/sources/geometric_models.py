@@ -179,7 +179,9 @@ class Layers(nn.Module):
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make)
+    return listed(
+        _SOURCE, _make, through_python={"RGCNConv": "how many edges there are of a kind chooses the kernel"}
+    )
 
 
 def discover() -> Iterator[ModelCase]:

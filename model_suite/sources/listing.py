@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
@@ -17,13 +19,22 @@ Maker = Callable[[str], tuple[Callable[[], nn.Module], Callable[[], Inputs]]]
 
 
 def listed(
-    source: str, make: Maker, canonical: Callable[[str], Inputs] | None = None
+    source: str,
+    make: Maker,
+    canonical: Callable[[str], Inputs] | None = None,
+    through_python: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[ModelCase]:
-    """The cases of a source that have a record; ``canonical`` makes inputs of a model's own size."""
+    """The cases of a source that have a record.
+
+    ``canonical`` makes inputs of a model's own size. ``through_python`` has, by how names begin, which values go
+    through Python's numbers and come back, so that the graph cannot show what depends on them.
+    """
     for record in records_of(source).values():
         name = record.name.partition("/")[2]
         known = (record.family, record.task, *record.tags)
-        yield case(source, name, make, *known, limits=record.limits, canonical=canonical)
+        said = next((text for begin, text in through_python.items() if name.startswith(begin)), "")
+        made = case(source, name, make, *known, limits=record.limits, canonical=canonical)
+        yield replace(made, findings=said and f"hidden dependence: {said}")
 
 
 def case(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -64,10 +63,7 @@ _THROUGH_PYTHON = {
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    for one in listed(_SOURCE, _make):
-        name = one.name.partition("/")[2]
-        found = next((text for begin, text in _THROUGH_PYTHON.items() if name.startswith(begin)), "")
-        yield replace(one, findings=found and f"hidden dependence: {found}")
+    return listed(_SOURCE, _make, through_python=_THROUGH_PYTHON)
 
 
 def discover() -> Iterator[ModelCase]:
