@@ -1,7 +1,9 @@
 """What no function mode sees, and models that are another at each run: found, with where."""
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import torchlens_core as tl
 from mutation.smugglers import LIARS, SMUGGLERS, Smuggler
@@ -52,3 +54,14 @@ def _equal(one, other) -> bool:
 @pytest.mark.parametrize("case", SMUGGLERS, ids=_name)
 def test_places_are_marked(case):
     assert case.places
+
+
+class OfArray(nn.Module):
+    """The old constructor copies arrays that are no value of the pass."""
+
+    def forward(self, x):
+        return x + torch.Tensor(np.arange(3)) + torch.Tensor(np.ones(3, dtype=np.float32))
+
+
+def test_a_constant_that_is_copied_of_an_array_is_no_finding():
+    assert tl.validate_model_activations(OfArray(), [torch.rand(3)]).findings == []

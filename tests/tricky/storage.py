@@ -82,7 +82,7 @@ class NumpyWrites(nn.Module):
 
 
 class Constants(nn.Module):
-    """Tensors from outside: a closure, a plain attribute, ``from_numpy`` and the old constructor."""
+    """Tensors from outside: a closure, a plain attribute, ``from_numpy`` and ``torch.Tensor(list)``."""
 
     outside = torch.full((3,), 2.0)
 
@@ -92,7 +92,6 @@ class Constants(nn.Module):
 
     def forward(self, x):
         made = torch.from_numpy(np.ones(3, dtype=np.float32)) + torch.Tensor([1.0, 2.0, 3.0])
-        made = made + torch.Tensor(np.arange(3)) + torch.Tensor(np.ones(3, dtype=np.float32))
         return x * self.outside + self.scale + made
 
 
