@@ -93,21 +93,31 @@ class _Wrappers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users = 0
-        self._originals: list[tuple[Any, str, Any]] = []
+        #: The thread of each open interception.
+        self._users: list[int] = []
+        #: Each place, what stood there and what stands there now.
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
         self._eager = internals.ForcedEager()
 
     def add_user(self) -> None:
         with self._lock:
-            self._users += 1
-            if self._users == 1:
+            self._users.append(threading.get_ident())
+            if len(self._users) == 1:
                 self._install()
 
     def remove_user(self) -> None:
         with self._lock:
-            self._users -= 1
-            if self._users == 0:
+            self._users.remove(threading.get_ident())
+            if not self._users:
                 self._remove()
+
+    def seen_through(self, owner: type, name: str) -> Any:
+        """What stands at a place; what is wrapped there, if only other threads need the wrapper."""
+        with self._lock:
+            found = vars(owner).get(name)
+            if threading.get_ident() in self._users:
+                return found
+            return next((original for _, _, original, wrapper in self._replaced if wrapper is found), found)
 
     def _install(self) -> None:
         self._replace(nn.Module, "__call__", _module_call)
@@ -127,13 +137,14 @@ class _Wrappers:
 
     def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         original = vars(owner).get(name, _ABSENT)
-        self._originals.append((owner, name, original))
-        setattr(owner, name, wrap(original))
+        wrapper = wrap(original)
+        self._replaced.append((owner, name, original, wrapper))
+        setattr(owner, name, wrapper)
 
     def _remove(self) -> None:
         self._eager.close()
-        while self._originals:
-            owner, name, original = self._originals.pop()
+        while self._replaced:
+            owner, name, original, _ = self._replaced.pop()
             if original is _ABSENT:
                 delattr(owner, name)
             else:
@@ -142,6 +153,14 @@ class _Wrappers:
 
 _ABSENT = object()
 _wrappers = _Wrappers()
+
+
+def standing() -> dict[str, Any]:
+    """What stands at two of the places, by their names, as if no other thread had an interception open."""
+    return {
+        "nn.Module.__call__": _wrappers.seen_through(nn.Module, "__call__"),
+        "autograd.Function.apply": _wrappers.seen_through(torch.autograd.Function, "apply"),
+    }
 
 
 def _module_call(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
-from torchlens_core import internals, structure
+from torchlens_core import intercept, internals, structure
 from torchlens_core.compare import difference, has_values
 from torchlens_core.errors import IncomparableError
 from torchlens_core.memory import has_memory
@@ -361,13 +361,12 @@ class Surroundings:
         self._facts = {
             "the stack of function modes": internals.function_mode_depth(),
             "the stack of dispatch modes": internals.dispatch_mode_depth(),
-            "nn.Module.__call__": nn.Module.__call__,
+            **intercept.standing(),
             "grad mode": torch.is_grad_enabled(),
             "inference mode": torch.is_inference_mode_enabled(),
             "autocast": tuple(map(torch.is_autocast_enabled, ("cpu", "cuda"))),
             "the number of threads": torch.get_num_threads(),
             "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
-            "autograd.Function.apply": vars(torch.autograd.Function).get("apply"),
             **{setting.name: value for setting, value in Baseline().standing},
         }
 

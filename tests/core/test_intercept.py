@@ -438,3 +438,68 @@ def test_a_thread_can_record_while_the_main_one_does():
 
     _run_threads(lambda: histories.append(log(long, torch.ones(2))), short)
     assert [history.ops[0].func_applied_name for history in histories] == ["tanh", "relu"]
+
+
+def test_a_validation_is_not_told_of_wrappers_that_only_another_thread_needs():
+    begin, inside, done = (threading.Event() for _ in range(3))
+    calls, reports = [], []
+
+    def slow(x):
+        inside.set()
+        assert done.wait(30)
+        return x + 1
+
+    def validated(x):
+        calls.append(internals.function_mode_depth())
+        if not begin.is_set():
+            begin.set()
+            assert inside.wait(30)
+        return x * 2
+
+    def other():
+        assert begin.wait(30)
+        log(slow, torch.ones(2))
+
+    def validate():
+        reports.append(tl.validate_model_activations(Of(validated), torch.ones(2), checks=["transparency"]))
+        done.set()
+
+    _run_threads(other, validate)
+    assert reports[0]
+    assert calls == [1, 0]  # so it was in the logged pass that the other thread began
+
+
+def _standing_while(*opened) -> list[str]:
+    """Places at which this thread sees another thing while the interceptions are open."""
+    before = intercept.standing()
+    with contextlib.ExitStack() as stack:
+        for one in opened:
+            stack.enter_context(one)
+        now = intercept.standing()
+    assert intercept.standing() == before
+    return [name for name, value in before.items() if now[name] is not value]
+
+
+@contextlib.contextmanager
+def _another_thread_records():
+    inside, done = threading.Event(), threading.Event()
+
+    def slow(x):
+        inside.set()
+        assert done.wait(30)
+        return x
+
+    thread = threading.Thread(target=log, args=(slow, torch.ones(2)))
+    thread.start()
+    assert inside.wait(30)
+    yield
+    done.set()
+    thread.join(30)
+
+
+def test_what_stands_is_seen_through_wrappers_of_others_alone():
+    both = ["nn.Module.__call__", "autograd.Function.apply"]
+    assert _standing_while(intercept.Interception(_Silent())) == both
+    assert _standing_while(_another_thread_records()) == []
+    assert _standing_while(_another_thread_records(), intercept.Interception(_Silent())) == both
+    assert _standing_while(_another_thread_records(), _attribute(nn.Module, "__call__", print)) == both[:1]
