@@ -182,6 +182,7 @@ class Kernels(internals.DispatchMode):
         call.kernels[facts.name] = None
         if call.stack is not None and facts.name == "_to_copy":
             call.is_copy_of_others = internals.is_memory_of_others(args[0])
+            self._shadow(args[0])  # an address that nothing else is to be met at
         try:
             self._note(call, facts, args, kwargs, result)
         except (RuntimeError, NotImplementedError, ValueError):  # layouts without strides, symbolic sizes
@@ -349,22 +350,22 @@ class Kernels(internals.DispatchMode):
         if not key:
             call.is_followed = False
             return
-        shadow = self._shadows.get(key)
-        if shadow is None:
-            internals.hold_address(tensor.untyped_storage())
-            shadow = self._shadows[key] = Shadow(NOBODY)
-        shadow.write(tensor, call.number)
+        self._shadow(tensor).write(tensor, call.number)
         call.written.add(key)
         call.extents[key] = call.extents.get(key, 0) + tensor.numel()
 
     def _lose(self, tensors: list[Tensor]) -> None:
         for tensor in tensors:
-            key = internals.storage_key(tensor)
-            if key:
-                if key not in self._shadows:
-                    internals.hold_address(tensor.untyped_storage())
-                self._shadows[key] = Shadow(NOBODY)
-                self._shadows[key].is_lost = True
+            if internals.storage_key(tensor):
+                self._shadow(tensor).lose()
+
+    def _shadow(self, tensor: Tensor) -> Shadow:
+        """The shadow of its memory, which was there before the pass if there is none yet."""
+        key = internals.storage_key(tensor)
+        if key not in self._shadows:
+            internals.hold_address(tensor.untyped_storage())
+            self._shadows[key] = Shadow(NOBODY)
+        return self._shadows[key]
 
     # -- the end -----------------------------------------------------------------------------------
 

@@ -49,6 +49,10 @@ class Shadow:
             self.cells = np.full(size // self.grain, self.whole, dtype=np.int32)
         self._view(tensor)[...] = writer
 
+    def lose(self) -> None:
+        """It is not what it was: nobody can tell from now on."""
+        self.whole, self.cells, self.is_lost = NOBODY, None, True
+
     def read(self, tensor: Tensor) -> set[int]:
         """The writers of the bytes of ``tensor``."""
         if tensor.numel() == 0:

@@ -73,6 +73,19 @@ class ThroughOldConstructorChanged(nn.Module):
         return x + torch.Tensor(np.array(numbers))  # in
 
 
+class CastsParameterOfArray(nn.Module):
+    """A parameter that shows an array is cast where no mode sees it; nothing else reads it."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.from_numpy(np.ones(3)))
+
+    def forward(self, x):
+        with torch._C.DisableTorchFunction():
+            weight = self.weight.float()  # out
+        return x * weight
+
+
 class ThroughNumpy(nn.Module):
     """A copy of an array comes back over memory of its own."""
 
@@ -147,6 +160,7 @@ class OnAThread(nn.Module):
 
 SMUGGLERS: list[Smuggler] = [
     Smuggler(FunctionsDisabled, rand((3,)), "completeness", "kernel", grad=False),
+    Smuggler(CastsParameterOfArray, rand((3,)), "completeness", "_to_copy"),
     Smuggler(ThroughOldConstructor, rand((3,)), "completeness", "_to_copy"),
     Smuggler(ThroughOldConstructorChanged, rand((3,)), "dependence", "Hidden dependence"),
     Smuggler(ThroughNumpy, rand((3,)), "dependence", "Hidden dependence"),

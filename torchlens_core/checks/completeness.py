@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torchlens_core.checks.places import DEFECT, finding_at, line_in, line_of
 from torchlens_core.functions import FACTS, Role
 from torchlens_core.history import ModelHistory
+from torchlens_core.internals import storage_key
 from torchlens_core.kernels import KernelCall
 from torchlens_core.nodes import ESCAPE, OP, Node
 from torchlens_core.origins import ALIAS
@@ -25,8 +26,8 @@ def check_completeness(trial: Trial) -> CheckResult:
     history = trial.history
     kernels = trial.witness.kernels
     recorded = {id(node) for node in history.recording.nodes}
-    gave_memory = any(value.storage.escaped for node in history.recording.nodes for value in node.values)
-    escaped = [call for call in kernels.calls if call.count and _is_escaped(call, gave_memory)]
+    is_constant = _constants(trial)
+    escaped = [call for call in kernels.calls if call.count and _is_escaped(call) and not is_constant(call)]
     findings = [
         *(_escaped(history, call) for call in escaped),
         *(
@@ -62,21 +63,31 @@ def _opaque_kernels(calls: list[KernelCall]) -> Counter[str]:
     return opaque
 
 
-def _is_escaped(call: KernelCall, gave_memory: bool) -> bool:
+def _is_escaped(call: KernelCall) -> bool:
     """Whether kernels belong to no op although they should.
 
     What only reads metadata or prints is no op; what only looks at memory, as when a constant is made or an
-    `autograd.Function` hands a tensor through, computes nothing. Nor does a copy of an array make more than a
-    constant, unless the pass has given memory away, which the array may be.
+    `autograd.Function` hands a tensor through, computes nothing.
     """
     if call.node is not None or call.stack is None or call.is_view:
-        return False
-    if call.is_copy_of_others and not gave_memory:
         return False
     function = call.function
     if isinstance(function, str):
         return True
     return function is None or FACTS[function].role not in (Role.PASS, Role.FLAG, Role.MEMORY)
+
+
+def _constants(trial: Trial) -> Callable[[KernelCall], bool]:
+    """Whether a call makes no more than a constant: it copies an array that is no memory of the pass or the model.
+
+    Once the pass has given memory away, nobody knows of an array that it is not that.
+    """
+    values = [value for node in trial.history.recording.nodes for value in node.values]
+    if any(value.storage.escaped for value in values):
+        return lambda call: False
+    known = {value.storage.key for value in values}
+    known.update(map(storage_key, (*trial.model.parameters(), *trial.model.buffers())))
+    return lambda call: call.is_copy_of_others and known.isdisjoint(key for _, key in call.reads)
 
 
 def _escaped(history: ModelHistory, call: KernelCall) -> Finding:
