@@ -51,7 +51,7 @@ class ModelCase:
     task: str = ""
     builder: Callable[[], nn.Module] = field(repr=False)
     maker: Callable[[], Inputs] = field(repr=False)
-    #: ``detection``, ``dynamic``, ``multi-output``, ...
+    #: ``detection``, ``dynamic``, ``multi-output``, ...: what its source says, and what was seen in its graph.
     tags: frozenset[str] = frozenset()
     #: Builder and maker at the size that its authors use, where that is known and another.
     canonical: tuple[Callable[[], nn.Module], Callable[[], Inputs]] | None = field(default=None, repr=False)
@@ -113,16 +113,17 @@ class ModelCase:
             try:
                 yield
             except Exception as error:
-                for note in _other_version(self.source):
+                if note := _other_version(self.source):
                     error.add_note(note)
                 raise
 
 
-def _other_version(source: str) -> Iterator[str]:
+def _other_version(source: str) -> str | None:
     """A word on a library that is not as it was when it was measured."""
     measured, installed = version_of(source), installed_version(source)
-    if measured and installed and measured != installed:
-        yield (
-            f"The catalogue knows {source} {measured}, and {installed} is installed, which may need other things. "
-            f"In a checkout, python -m model_suite.measure {source} --all measures what is there now."
-        )
+    if not measured or not installed or measured == installed:
+        return None
+    return (
+        f"The catalogue knows {source} {measured}, and {installed} is installed, which may need other things. "
+        f"In a checkout, python -m model_suite.measure {source} --all measures what is there now."
+    )

@@ -29,6 +29,7 @@ import torchlens_core as tl
 from model_suite.case import ModelCase
 from model_suite.records import Record, records_of, write_records, write_version
 from model_suite.registry import discovered, sources
+from model_suite.traits import traits
 from torchlens_core.snapshot import structure_hash
 
 #: Seconds that one case may take.
@@ -64,12 +65,14 @@ def _traced(case: ModelCase, record: Record, device: str) -> Record:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         history = tl.log_forward_pass(model, list(args), kwargs, layers_to_save="none")
+    snapshot = tl.take_snapshot(history)
     return replace(
         record,
-        structure=structure_hash(history),
-        folded=structure_hash(history, shapes=False, folded=True),
+        structure=structure_hash(snapshot),
+        folded=structure_hash(snapshot, shapes=False, folded=True),
         ops=len(history.ops),
         parameters=history.total_params,
+        traits=traits(history),
         flops=_flops(model, args, kwargs),
         on_meta=device == "meta",
         seconds=round(history.elapsed_time_forward_pass, 4) if device == "cpu" else 0.0,

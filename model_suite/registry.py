@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from itertools import islice, zip_longest
@@ -13,6 +14,7 @@ from model_suite.sources import (
     classics,
     diffusers_models,
     geometric_models,
+    kornia_models,
     monai_models,
     open_clip_models,
     pytorchcv_models,
@@ -36,6 +38,7 @@ _SOURCES: dict[str, tuple[Callable[[], Iterable[ModelCase]], Callable[[], Iterab
     "x_transformers": (x_transformers_models.cases, x_transformers_models.discover),
     "open_clip": (open_clip_models.cases, open_clip_models.discover),
     "monai": (monai_models.cases, monai_models.discover),
+    "kornia": (kornia_models.cases, kornia_models.discover),
 }
 #: Entry points of other packages: functions that return cases.
 GROUP = "torchlens_models"
@@ -53,8 +56,14 @@ def discovered(source: str) -> list[ModelCase]:
 
 @cache
 def _all() -> tuple[ModelCase, ...]:
-    own = [case for lists, _ in _SOURCES.values() for case in lists()]
+    own = [_tagged(case) for lists, _ in _SOURCES.values() for case in lists()]
     return (*own, *_of_others({case.name for case in own}))
+
+
+def _tagged(case: ModelCase) -> ModelCase:
+    """The case with what was seen in its graph among its tags."""
+    record = case.record
+    return replace(case, tags=case.tags.union(record.traits)) if record and record.traits else case
 
 
 def _of_others(taken: set[str]) -> Iterator[ModelCase]:

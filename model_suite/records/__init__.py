@@ -26,7 +26,9 @@ class Record:
     name: str
     family: str = ""
     task: str = ""
+    #: What its source says of it, and what its traced pass shows (`model_suite.traits`).
     tags: tuple[str, ...] = ()
+    traits: tuple[str, ...] = ()
     #: Fingerprints of the traced graph: with shapes, and without them and with equal neighbours and loops once.
     structure: str = ""
     folded: str = ""
@@ -52,7 +54,7 @@ def records_of(source: str) -> Mapping[str, Record]:
     found = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         data = json.loads(line)
-        record = Record(**{**data, "tags": tuple(data.get("tags", ()))})
+        record = Record(**{**data, **{name: tuple(data.get(name, ())) for name in ("tags", "traits")}})
         found[record.name] = record
     return found
 

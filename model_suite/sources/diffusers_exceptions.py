@@ -17,10 +17,18 @@ LEFT_OUT = {
 
 _BLOCKS = {"num_attention_heads": 2, "attention_head_dim": 16, "in_channels": 32}
 _HUNYUAN = {"in_channels": 4, "patch_size": 2, "sample_size": 8, "hidden_size": 176}
+_PROTEINS = {"token_dim": 64, "dim_cond": 32, "pair_repr_dim": 32}
 _SMALL_VIDEO = {"sample_frames": 5, "sample_height": 8, "sample_width": 8, "max_text_seq_length": 7}
 
 #: Arguments of the constructor: what has no default, or one that cannot be, or does not fit what is small.
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    # a tile less than 120 pixels high is all overlap
+    "AutoencoderKLAllegro": {
+        "block_out_channels": (8, 16, 32, 32),
+        "layers_per_block": 1,
+        "norm_num_groups": 8,
+        "sample_size": 128,
+    },
     "AutoencoderKLHunyuanImage": {
         "in_channels": 3,
         "out_channels": 3,
@@ -29,6 +37,15 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "layers_per_block": 1,
         "spatial_compression_ratio": 4,
         "sample_size": 32,
+    },
+    "BriaFibo2Transformer2DModel": {
+        "cap_feat_dim": 64,
+        "injection_layer_ids": (1,),
+        "min_num_gist_tokens": 4,
+        "max_num_gist_tokens": 8,
+        "gist_step": 4,
+        "gist_min_text_len": 4,
+        "gist_max_text_len": 16,
     },
     "CogVideoXTransformer3DModel": _SMALL_VIDEO,
     "ConsisIDTransformer3DModel": _SMALL_VIDEO,
@@ -39,6 +56,8 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "projection_class_embeddings_input_dim": 256,
         "block_out_channels": (320, 320, 320, 320),
     },
+    "Cosmos3OmniTransformer": {"vocab_size": 1000, "intermediate_size": 512},
+    "CosmosControlNetModel": {"model_channels": 256, "adaln_lora_dim": 32},
     "DreamLiteTransformer2DModel": _BLOCKS,
     "DreamLiteUNetModel": {"attention_head_dim": 4},
     "EasyAnimateTransformer3DModel": {"in_channels": 16, "out_channels": 16, "patch_size": 2},
@@ -47,9 +66,11 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "patch_size": 2,
         "caption_channels": [64, 64],
         "llama_layers": [0, 1, 0, 1],
+        "axes_dims_rope": (64, 32, 32),
     },
     "HunyuanDiT2DControlNetModel": _HUNYUAN | {"transformer_num_layers": 4},  # fewer control nothing
     "HunyuanDiT2DModel": _HUNYUAN,
+    "HunyuanVideoFramepackTransformer3DModel": {"has_image_proj": True, "has_clean_x_embedder": True},
     "I2VGenXLUNet": {"attention_head_dim": 8},
     "Ideogram4Transformer2DModel": {"llm_features_dim": 64},
     "Kandinsky3UNet": {"groups": 8, "attention_head_dim": 16},
@@ -66,12 +87,41 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "video_length": 2,
         "norm_elementwise_affine": False,
     },
+    # its neighbourhoods are attended to as one matrix of all tokens, where nothing is compiled
+    "LTX2VideoDiffusionDecoderModel": {
+        "latent_channels": 16,
+        "decoder_head_dim": 16,
+        "decoder_stage_channels": (128, 64, 32, 32, 16),
+        "decoder_stage_depths": (1, 2, 1, 1, 2),
+        "decoder_stage_kernels": ((3, 3, 3),) * 4,
+        "decoder_upsample_strides": ((1, 2, 2), (2, 1, 1), (1, 1, 1), (2, 2, 2)),
+        "decoder_stage5_kernel": (5, 5, 5),
+        "decoder_t_emb_dim": 32,
+        "spatial_compression_ratio": 16,
+        "temporal_compression_ratio": 4,
+    },
     "LTX2VideoTransformer3DModel": {"audio_cross_attention_dim": 128},
     "LuminaNextDiT2DModel": {"num_kv_heads": 2},
+    "MiniMaxH3Transformer3DModel": {
+        "hidden_size": 192,
+        "ffn_dim": 384,
+        "text_dim": 64,
+        "time_embed_hidden_dim": 192,
+        "time_embed_dim": 96,
+    },
     "OmniGenTransformer2DModel": {
         "rope_scaling": {"long_factor": [1.0] * 48, "short_factor": [1.0] * 48, "type": "su"}
     },
     "PixArtTransformer2DModel": {"sample_size": 8},
+    "RFD4ProteinaAutoencoder": {
+        **_PROTEINS,
+        # the first five of the 37 atoms of a residue are those of the backbone, and any token may be any residue
+        "atom37_mask": [[True] * 5 + [False] * 32] * 147,
+        "allowed_residue_types": [[True] * 147] * 7,
+    },
+    "RFD4ProteinaTransformer": {**_PROTEINS, "t_emb_dim": 32, "tri_mult_c": 16},
+    "SanaWMLTX2RefinerTransformer3DModel": {"audio_cross_attention_dim": 128},
+    "SanaWMTransformer3DModel": {"softmax_every_n": 2, "caption_channels": 64},
     "StableCascadeUNet": {"num_attention_heads": (2, 2)},
     "T5FilmDecoder": {"targets_length": 8},
     "Transformer2DModel": _BLOCKS,
@@ -80,9 +130,13 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "UNet3DConditionModel": {"attention_head_dim": 8},
     "UNetSpatioTemporalConditionModel": {"num_attention_heads": (2, 2, 4, 4)},
     "UVit2DModel": {"cond_embed_dim": 768, "micro_cond_embed_dim": 1280},
+    "WanAnimate2Transformer3DModel": {"ffn_dim": 512, "text_len": 7, "text_dim": 64},
     "WanAnimateTransformer3DModel": {"motion_encoder_size": 64},
     "WanVACETransformer3DModel": {"vace_layers": [0, 1]},
 }
+
+#: Methods without which a model does not run, called when it is built.
+CALLED = {"AutoencoderKLAllegro": "enable_tiling"}
 
 _FRAMES_FIRST = {"hidden_states": "f32[1, 2, 16, 8, 8]"}
 _TEXTS = {
@@ -93,6 +147,14 @@ _TEXTS = {
     "image_meta_size": "f32[1, 6]",
     "style": "[0]",
 }
+#: A chain of six residues of a protein, none of which is given.
+_CHAIN = {
+    "padding_mask": "bool[1, 6]",
+    "token_type": "[[0, 0, 0, 0, 0, 0]]",
+    "atom37_mask": "bool[1, 6, 37]",
+}
+_BONDS = "hbond pistack pication saltbridge hydrophobic metal-coord"
+_CHAIN_CONDITIONS = {"is_in_context_conditioning": "zeros[1, 6]", "supports_local_latent": "bool[1, 6]"}
 _GRID = {"num_frames": "= 2", "height": "= 4", "width": "= 4"}
 
 #: Arguments of ``forward``, as `arguments` reads them, alone, by name, or in a list; ``-`` leaves one out.
@@ -106,18 +168,29 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "source_hidden_states": "f32[1, 7, 1024]",
         "target_input_ids": "i64[1, 5] < 100",
     },
+    "AnyFlowFARTransformer3DModel": {
+        "hidden_states": "f32[1, 4, 16, 8, 8]",
+        "timestep": "[[1.0, 1.0, 1.0, 1.0]]",
+        "r_timestep": "[[0.5, 0.5, 0.5, 0.5]]",
+        "chunk_partition": "= [1, 1, 1, 1]",  # the first is compressed, as there are more than three
+    },
     "AnyFlowTransformer3DModel": {
         **_FRAMES_FIRST,
         "timestep": "[[1.0, 1.0]]",
         "r_timestep": "[[0.5, 0.5]]",
     },
+    "AutoencoderKLAllegro": {"sample": "f32[1, 3, 24, 128, 128]"},
     "AutoencoderKLLTX2Video": {"sample": "f32[1, 3, 9, 64, 64]"},
-    "AutoencoderKLMiniMaxH3": {"sample": "f32[1, 3, 17, 64, 64]"},
+    "AutoencoderKLMiniMaxH3": {"sample": "f32[1, 3, 22, 32, 32]"},  # of fewer frames no token is left
     "AutoencoderKLMiniMaxH3Audio": {"sample": "f32[1, 1, 8000]"},
     "AutoencoderKLMochi": {"sample": "f32[1, 3, 7, 32, 32]"},
     "AutoencoderKLQwenImage21": {"sample": "f32[1, 4, 1, 32, 32]"},
     "AutoencoderKLTemporalDecoder": {"sample": "f32[1, 3, 32, 32]"},
     "AutoencoderOobleck": {"sample": "f32[1, 2, 4096]"},
+    "BriaFibo2Transformer2DModel": {
+        "encoder_hidden_states": "f32[1, 2, 7, 64]",
+        "encoder_attention_mask": "-",
+    },
     "BriaFiboTransformer2DModel": {"text_encoder_layers": ["f32[1, 7, 2048]"] * 4},
     "CogVideoXTransformer3DModel": _FRAMES_FIRST,
     "ConsisIDTransformer3DModel": _FRAMES_FIRST,
@@ -129,6 +202,28 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "added_cond_kwargs": {"text_embeds": "f32[1, 64]", "time_ids": "f32[1, 6]"},
     },
     "Cosmos3AVAEAudioTokenizer": {"sample": "f32[1, 2, 3840]"},
+    # a text of five tokens, then two frames of two by two, of which the second is noisy
+    "Cosmos3OmniTransformer": {
+        "input_ids": "i64[5] < 1000",
+        "text_indexes": "[0, 1, 2, 3, 4]",
+        "position_ids": (
+            "[[0, 1, 2, 3, 4, 5, 5, 5, 5, 6, 6, 6, 6], [0, 1, 2, 3, 4, 5, 5, 6, 6, 5, 5, 6, 6], "
+            "[0, 1, 2, 3, 4, 5, 6, 5, 6, 5, 6, 5, 6]]"
+        ),
+        "und_len": "= 5",
+        "sequence_length": "= 13",
+        "vision_tokens": ["f32[1, 48, 2, 4, 4]"],
+        "vision_token_shapes": "= [(2, 2, 2)]",
+        "vision_sequence_indexes": "[5, 6, 7, 8, 9, 10, 11, 12]",
+        "vision_mse_loss_indexes": "[9, 10, 11, 12]",
+        "vision_timesteps": "[500.0, 500.0, 500.0, 500.0]",
+        "vision_noisy_frame_indexes": ["[1]"],
+    },
+    "CosmosControlNetModel": {
+        "controls_latents": "f32[1, 16, 2, 8, 8]",
+        "latents": "f32[1, 16, 2, 8, 8]",
+        "padding_mask": "f32[1, 1, 64, 64]",
+    },
     "CosmosTransformer3DModel": {"padding_mask": "f32[1, 1, 64, 64]"},
     "DiTTransformer2DModel": {"class_labels": "[1]"},
     "DreamLiteTransformer2DModel": {"encoder_hidden_states": "-"},
@@ -153,7 +248,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "HunyuanVideoFramepackTransformer3DModel": {
         "image_embeds": "f32[1, 4, 1152]",
-        "indices_latents": "[0, 1]",
+        "indices_latents": "[8, 9]",
+        # of the frames before, the older ones are packed more
+        "latents_clean": "f32[1, 16, 2, 8, 8]",
+        "indices_latents_clean": "[0, 7]",
+        "latents_history_2x": "f32[1, 16, 2, 8, 8]",
+        "indices_latents_history_2x": "[5, 6]",
+        "latents_history_4x": "f32[1, 16, 4, 8, 8]",
+        "indices_latents_history_4x": "[1, 2, 3, 4]",
     },
     "I2VGenXLUNet": {
         "sample": "f32[1, 4, 2, 8, 8]",
@@ -186,7 +288,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "encoder_hidden_states": "f32[1, 7, 2, 2560]",
     },
     "LatteTransformer3DModel": {"encoder_attention_mask": "-"},
-    "LTX2VideoDiffusionDecoderModel": {"z": "f32[1, 128, 3, 8, 8]"},
+    "LTX2VideoDiffusionDecoderModel": {"z": "f32[1, 16, 2, 3, 3]"},
     "LTX2VideoTransformer3DModel": {
         **_GRID,
         "hidden_states": "f32[1, 32, 128]",
@@ -196,8 +298,25 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "audio_num_frames": "= 6",
     },
     "LTXVideoTransformer3DModel": {**_GRID, "hidden_states": "f32[1, 32, 128]"},
+    "LuminaNextDiT2DModel": {
+        "encoder_mask": "ones[1, 7]",
+        "cross_attention_kwargs": "= {'base_sequence_length': 64}",
+    },
     "MMAudioVAE": {"sample": "f32[1, 16384]"},
     "MMAudioVocoder": {"mel": "f32[1, 128, 8]"},
+    # seven tokens of a text, three of a sound, and eight of a video, of which only these are noisy
+    "MiniMaxH3Transformer3DModel": {
+        "hidden_states": "f32[1, 8, 96]",
+        "audio_hidden_states": "f32[1, 3, 32]",
+        "encoder_hidden_states": "f32[1, 7, 64]",
+        "timestep": "[0.0, 0.5]",
+        "timestep_indices": "[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]",
+        "token_tags": "[1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0]",
+        "position_ids": "i64[18, 3] < 8",
+        "text_indices": "[0, 1, 2, 3, 4, 5, 6]",
+        "audio_indices": "[7, 8, 9]",
+        "video_indices": "[10, 11, 12, 13, 14, 15, 16, 17]",
+    },
     "MiniMaxMusic3ConditionEncoder": {"hidden_states": "f32[1, 6, 8192]"},
     "MiniMaxMusic3RVQDepthDecoder": {"inputs_embeds": "f32[1, 4, 512]"},
     "MiniMaxMusic3Transformer1DModel": {
@@ -219,9 +338,49 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "encoder_hidden_states": "f32[1, 77, 768]",
     },
     "QwenImage21Transformer2DModel": {"img_mask": "first[1, 11] < 4"},
+    "RFD4ProteinaAutoencoder": {
+        **_CHAIN,
+        "z_latent": "f32[1, 6, 32]",
+        "ca_coors_nm": "f32[1, 6, 3]",
+        "conditioning": _CHAIN_CONDITIONS,
+    },
+    "RFD4ProteinaTransformer": {
+        **_CHAIN,
+        "bb_ca": "f32[1, 6, 3]",
+        "local_latents": "f32[1, 6, 32]",
+        "bb_ca_time": "[0.5]",
+        "local_latents_time": "[0.5]",
+        "recycle_depth": "= 2",
+        "conditioning": {
+            **_CHAIN_CONDITIONS,
+            **{f"condition_{kind}_1_atom": "i64[1, 6, 37] < 2" for kind in _BONDS.split()},
+            "condition_index-group_1_token": "[[0, 0, 0, 0, 0, 0]]",
+            "molecule_iid": "[[0, 0, 0, 0, 0, 0]]",
+            "molecule_entity_id": "[[0, 0, 0, 0, 0, 0]]",
+            "token_bond_path_length": "i64[1, 6, 6] < 6",
+        },
+    },
     "SD3ControlNetModel": {"controlnet_cond": "f32[1, 16, 8, 8]"},
     "SanaControlNetModel": {"controlnet_cond": "f32[1, 32, 8, 8]"},
-    "SanaWMTransformer3DModel": {"hidden_states": "f32[1, 128, 2, 8, 8]"},
+    "SanaWMLTX2RefinerTransformer3DModel": {
+        "hidden_states": "f32[1, 32, 128]",
+        "timestep": "f32[1, 32]",
+        "encoder_hidden_states": "f32[1, 7, 3840]",
+    },
+    "SanaWMTransformer3DModel": {
+        "hidden_states": "f32[1, 128, 3, 4, 4]",
+        "timestep": "[[[500, 500, 500]]]",
+        "encoder_hidden_states": "f32[1, 1, 7, 64]",
+        # where the camera is, a matrix of four by four, and its lens: it moves to the right
+        "camera_conditions": (
+            "[["
+            "[1.0, 0, 0, 0.0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 4, 4, 2, 2], "
+            "[1.0, 0, 0, 0.1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 4, 4, 2, 2], "
+            "[1.0, 0, 0, 0.2, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 4, 4, 2, 2]"
+            "]]"
+        ),
+        "chunk_plucker": "f32[1, 48, 3, 4, 4]",
+    },
     "SparseControlNetModel": {
         "sample": "f32[1, 4, 2, 8, 8]",
         "controlnet_cond": "f32[1, 4, 2, 8, 8]",
@@ -254,6 +413,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "input_ids": "i64[1, 8, 8] < 100",
         "pooled_text_emb": "f32[1, 768]",
         "micro_conds": "f32[1, 5]",
+    },
+    "WanAnimate2Transformer3DModel": {
+        "hidden_states": ["f32[16, 1, 8, 8]"],
+        "condition_latents": ["f32[20, 1, 8, 8]"],
+        "encoder_hidden_states": ["f32[7, 64]"],
+        "encoder_hidden_states_image": "f32[1, 4, 1280]",
+        "kv_cache_mode": "= 'extract'",  # what is read from a cache is attended to by a compiled kernel
+        "seq_len": "= 16",
+        "offset_grid_sizes": "[[1, 4, 4]]",
     },
     "WanAnimateTransformer3DModel": {
         "hidden_states": "f32[1, 36, 2, 8, 8]",

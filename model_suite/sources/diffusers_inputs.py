@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from model_suite.case import Inputs
 from model_suite.sources.arguments import read
 from model_suite.sources.diffusers_exceptions import ARGUMENTS
+from model_suite.sources.listing import library
 
 #: Sides of pictures in pixels and in latents, frames, tokens of a text, and tokens of a picture, a side.
 _PIXELS, _LATENTS, _FRAMES, _TOKENS, _SIDE = 32, 8, 5, 7, 4
@@ -172,6 +173,26 @@ class _Making:
 
     def _condition_mask(self) -> Tensor:
         return torch.ones(1, 1, 2, _LATENTS, _LATENTS)
+
+    # -- what the library makes -----------------------------------------------------------------------
+
+    def _image_rotary_emb(self) -> Any:
+        """Where the tokens of a picture stand, as complex numbers."""
+        width = self._number("hidden_size") // self._number("num_attention_heads")
+        embeddings = library("diffusers.models.embeddings", "diffusers")
+        return embeddings.get_2d_rotary_pos_embed_lumina(width, _SIDE, _SIDE)
+
+    def _video_rotary_emb(self) -> Any:
+        """Where the tokens of two frames of a video stand, which the model itself says."""
+        model: Any = self._build()
+        return model.build_rotary_emb_for_absolute_positions(
+            1, [0, 1], _SIDE, _SIDE, device=torch.get_default_device(), fps=24.0
+        )
+
+    def _kv_cache(self) -> Any:
+        """A cache with nothing in it."""
+        module = library("diffusers.models.transformers.transformer_wan_animate_2", "diffusers")
+        return module.WanAnimate2KVCache(self._number("num_layers"))
 
 
 def _given(text: Any) -> Any:

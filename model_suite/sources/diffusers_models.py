@@ -18,7 +18,7 @@ from torch import nn
 
 from model_suite.case import Inputs, ModelCase
 from model_suite.sources import diffusers_inputs
-from model_suite.sources.diffusers_exceptions import CONFIGURATIONS, LEFT_OUT
+from model_suite.sources.diffusers_exceptions import CALLED, CONFIGURATIONS, LEFT_OUT
 from model_suite.sources.listing import case, library, listed
 
 _SOURCE = "diffusers"
@@ -36,12 +36,16 @@ _STAGES = re.compile(r"block_out_channels$")
 #: How many heads and layers are left, and how wide the first stage is.
 _FEW, _NARROW = 2, 32
 
+#: How names of models begin whose values go through Python, and where.
+_THROUGH_PYTHON = {
+    "QwenImage21": "where texts and pictures stand is read as a list",
+    "WanAnimate2": "how many tokens wide the reference is says as a number where the places of it begin",
+}
+
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(
-        _SOURCE, _make, through_python={"QwenImage21": "where texts and pictures stand is read as a list"}
-    )
+    return listed(_SOURCE, _make, through_python=_THROUGH_PYTHON)
 
 
 def discover() -> Iterator[ModelCase]:
@@ -70,6 +74,8 @@ def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
 def _build(name: str) -> nn.Module:
     model = getattr(_library(), name)(**_configuration(name))
     assert isinstance(model, nn.Module)
+    if name in CALLED:
+        getattr(model, CALLED[name])()
     return model
 
 

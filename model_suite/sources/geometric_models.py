@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from model_suite.case import Inputs, ModelCase
 from model_suite.sources.arguments import read
@@ -99,8 +99,10 @@ _INPUTS = {
     "y_soft": "f32[6, 4]",
     "pos_enc": "f32[6, 4]",
 }
+#: How far apart two atoms may be that are near.
+_CUTOFF = 0.8
 #: By class: arguments of the constructor that are not as their names say. ``16>8`` is a perceptron of those widths,
-#: ``conv`` a convolution, ``half`` one of half of the features.
+#: ``conv`` a convolution, ``half`` one of half of the features, ``near`` what finds the atoms that are near.
 _OWN: dict[str, dict[str, Any]] = {
     "GINConv": {"nn": "8>8"},
     "GINEConv": {"nn": "8>8", "edge_dim": 4},
@@ -129,8 +131,15 @@ _OWN: dict[str, dict[str, Any]] = {
     "GAT": {"heads": 2},
     "JumpingKnowledge": {"channels": 8, "num_layers": 2},
     "HeteroJumpingKnowledge": {"channels": 8, "num_layers": 2},
-    "SchNet": {"hidden_channels": 8, "num_filters": 8, "num_interactions": 2, "num_gaussians": 4},
-    "ViSNet": {"hidden_channels": 8, "num_heads": 2, "num_layers": 2, "num_rbf": 4},
+    "SchNet": {
+        "hidden_channels": 8,
+        "num_filters": 8,
+        "num_interactions": 2,
+        "num_gaussians": 4,
+        "cutoff": _CUTOFF,
+        "interaction_graph": "near",
+    },
+    "ViSNet": {"hidden_channels": 8, "num_heads": 2, "num_layers": 2, "num_rbf": 4, "cutoff": _CUTOFF},
     "DeepGCNLayer": {"conv": "conv", "norm": "8>8", "act": "8>8"},
     "GroupAddRev": {"conv": "half", "num_groups": 2},
     "GPSConv": {"conv": "conv"},
@@ -177,6 +186,28 @@ class Layers(nn.Module):
         return self.second(found.relu() if found.is_floating_point() else found, **graph)
 
 
+class Near(nn.Module):
+    """Pairs of atoms of one molecule that are near: the edges, how long each is and, if wanted, where it leads.
+
+    torch_geometric finds them by pyg-lib, which PyPI does not have; SchNet takes another way to find them as an
+    argument, and of ViSNet that is a module of its own, which has edges of atoms to themselves too.
+    """
+
+    def __init__(self, with_vectors: bool = False) -> None:
+        super().__init__()
+        self.with_vectors = with_vectors
+
+    def forward(self, pos: Tensor, batch: Tensor) -> tuple[Tensor, ...]:
+        """Edges ``i64[2, edges]``, lengths ``f32[edges]`` and vectors ``f32[edges, 3]``."""
+        are_near = (torch.cdist(pos, pos) <= _CUTOFF) & (batch[:, None] == batch)
+        if not self.with_vectors:
+            are_near = are_near & ~torch.eye(len(pos), dtype=torch.bool, device=pos.device)
+        edges = are_near.nonzero().t()
+        vectors = pos[edges[0]] - pos[edges[1]]
+        lengths = vectors.norm(dim=-1)
+        return (edges, lengths, vectors) if self.with_vectors else (edges, lengths)
+
+
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
     return listed(
@@ -206,6 +237,9 @@ def _build(name: str) -> nn.Module:
     nets = _library()
     first = getattr(nets, name)(**_arguments(name))
     assert isinstance(first, nn.Module)
+    if name == "ViSNet":
+        representation: Any = first.representation_model
+        representation.distance = Near(with_vectors=True)
     if name not in nets.conv.classes or name in _ALONE:
         return first
     return Layers(first, getattr(nets, name)(**_arguments(name) | _SECOND.get(name, {})))
@@ -228,6 +262,8 @@ def _arguments(name: str) -> dict[str, Any]:
 def _made(value: Any) -> Any:
     if not isinstance(value, str):
         return value
+    if value == "near":
+        return Near()
     nets = _library()
     if value in ("conv", "half"):
         width = 8 if value == "conv" else 4

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import nn
 
 from model_suite.case import Inputs, ModelCase
@@ -33,8 +33,8 @@ def listed(
         name = record.name.partition("/")[2]
         known = (record.family, record.task, *record.tags)
         said = next((text for begin, text in through_python.items() if name.startswith(begin)), "")
-        made = case(source, name, make, *known, limits=record.limits, canonical=canonical)
-        yield replace(made, findings=said and f"hidden dependence: {said}")
+        findings = said and f"hidden dependence: {said}"
+        yield case(source, name, make, *known, limits=record.limits, findings=findings, canonical=canonical)
 
 
 def case(
@@ -45,6 +45,7 @@ def case(
     task: str,
     *tags: str,
     limits: str = "",
+    findings: str = "",
     canonical: Callable[[str], Inputs] | None = None,
 ) -> ModelCase:
     """A case by the name that the library knows."""
@@ -59,13 +60,18 @@ def case(
         tags=frozenset(tags),
         canonical=(builder, partial(canonical, name)) if canonical is not None else None,
         limits=limits,
+        findings=findings,
     )
 
 
 def library(module: str, package: str) -> Any:
-    """A module of a library that a source needs. Raises `ImportError` that says what to install."""
+    """A module of a library that a source needs. Raises `ImportError` that says what to install.
+
+    It is imported on the CPU, wherever a model is being built: tensors that a module makes for itself stay with it.
+    """
     try:
-        return importlib.import_module(module)
+        with torch.device("cpu"):
+            return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(
             f"Models of the catalogue need {package}: {error}. "

@@ -32,6 +32,11 @@ _TASKS = {
     "optical flow": "raft propainter_rfc",
     "inpainting": "propainter_ip propainter",
 }
+#: How names of models begin that are given spectra here: what makes these of a sound calls a Fourier transform as
+#: torch no longer lets it (pytorchcv 0.0.74, torch 2.14).
+_SPEECH = ("jasper", "quartznet")
+#: 64 bands at 96 times, of which the last 16 are no part of the sound, and how many are.
+_SPECTRUM = ("f32[1, 64, 96]", "[80]")
 #: Inputs of models that are not run with one picture of the size that they are made for.
 _INPUTS = {
     "pfpcnet": ("f32[1, 1, 320, 240]",),
@@ -87,7 +92,10 @@ def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
 
 def _build(name: str) -> nn.Module:
     function = _functions()[name]
-    model = function(in_size=_size(name)) if name.endswith(_STREETS) else function()
+    if name.startswith(_SPEECH):
+        model = function(from_audio=False)
+    else:
+        model = function(in_size=_size(name)) if name.endswith(_STREETS) else function()
     assert isinstance(model, nn.Module)
     return model
 
@@ -101,6 +109,7 @@ def _size(name: str) -> tuple[int, int]:
 
 
 def _inputs(name: str) -> Inputs:
-    if name in _INPUTS:
-        return tuple(read(text) for text in _INPUTS[name]), {}
+    texts = _SPECTRUM if name.startswith(_SPEECH) else _INPUTS.get(name)
+    if texts:
+        return tuple(read(text) for text in texts), {}
     return (torch.rand(1, 3, *_size(name)),), {}

@@ -226,19 +226,6 @@ def cases() -> Iterator[ModelCase]:
                 task=task,
                 builder=partial(_build, name, task),
                 maker=maker,
-                tags=_tags(name, task),
+                tags=frozenset({task, "smoke"} if name in _SMOKE else {task}),
                 canonical=(partial(_build, name, task, True), partial(_canonical, name, family, task)),
             )
-
-
-def _tags(name: str, task: str) -> frozenset[str]:
-    tags = {task}
-    if name in _SMOKE:
-        tags.add("smoke")
-    if task == "detection":
-        tags |= {"dynamic", "multi-input", "multi-output"}
-    if name.startswith("raft"):
-        tags |= {"recurrent", "multi-input", "multi-output"}
-    if name.startswith(("vit", "swin", "mvit", "maxvit")):
-        tags.add("attention")
-    return frozenset(tags)

@@ -1,8 +1,44 @@
-"""What the rules for models of transformers do not know, by model type: configurations, classes and arguments."""
+"""What the rules for models of transformers do not know, by model type: configurations and classes.
+
+Their arguments stand in `transformers_arguments`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+
+from model_suite.sources.transformers_arguments import ARGUMENTS
+
+__all__ = ["ARGUMENTS", "ATTENTIONS", "CLASSES", "CONFIGURATIONS", "DEFAULTS", "DIVISORS"]
+
+#: Text detection by PP-OCR with large kernels: each block has kernels of 7, 5 and 3, upright, flat and square.
+_LARGE_KERNELS = {
+    "kernel_list": [3, 2, 2],
+    "scale_factor_list": [1, 2, 4, 8],
+    "intraclass_block_config": {
+        "reduce_channel": [1, 1, 0],
+        "return_channel": [1, 1, 0],
+        **{
+            f"{kind}_{part}ratio": [[height, width], [1, 1], [height // 2, width // 2]]
+            for part, size in (("long", 7), ("mid", 5), ("short", 3))
+            for kind, height, width in (
+                ("vertical_long_to_small_conv", size, 1),
+                ("horizontal_small_to_long_conv", 1, size),
+                ("symmetric_conv_long", size, size),
+            )
+        },
+    },
+}
+#: Stages of PP-LCNet v4 that halve height and width, as a detector needs them: kernel, channels, stride, squeezed.
+_QUARTERS = {
+    "block_configs": [
+        [[3, 24, 24, 1, True]],
+        [[3, 24, 32, 2, False], [3, 32, 32, 1, False]],
+        [[3, 32, 48, 2, False], [3, 48, 48, 1, True]],
+        [[3, 48, 96, 2, False], [3, 96, 96, 1, True]],
+    ],
+    "out_features": ["stage1", "stage2", "stage3", "stage4"],
+}
 
 #: By model type, of a configuration or of a part of one: what the rules do not know.
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
@@ -13,7 +49,14 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "hidden_dim": 80,
         "image_size": 64,
     },
-    "apertus1p5": {"audio_config": {"decoder_attention_num_groups": 2}},
+    "apertus1p5": {
+        "image_token_id": 8,
+        "audio_token_id": 9,
+        "image_token_offset": 128,
+        "audio_token_offset": 192,
+        "vision_config": {"codebook_size": 64},
+        "audio_config": {"codebook_size": 64, "decoder_attention_num_groups": 2},
+    },
     "aria": {"projector_patch_to_query_dict": {49: 4}},
     "autoformer": {
         "label_length": 2,
@@ -71,6 +114,18 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     },
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
     "dpt": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3]},
+    "edgetam_video": {
+        "image_size": 256,
+        "prompt_encoder_config": {"image_size": 256},
+        "vision_config": {"backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]]},
+        "memory_attention_rope_feat_sizes": [16, 16],
+        "memory_attention_rope_k_sizes": [8, 8],
+        "memory_encoder_output_channels": 64,
+        "perceiver_resampler_hidden_size": 64,
+        "perceiver_resampler_attention_head_dim": 64,
+        "perceiver_resampler_num_latents": 64,
+        "perceiver_resampler_num_latents_2d": 64,
+    },
     "edgetam_vision_model": {
         "backbone_channel_list": [384, 192, 96, 48],
         "backbone_config": {"architecture": "repvit_m1", "model_args": {"features_only": True}},
@@ -84,6 +139,14 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     },
     "emu3": {"vocabulary_map": {"<image>": 8, "<|extra_200|>": 9, "<|visual token 000000|>": 10}},
     "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
+    "esmfold2": {
+        "esmc_config": {
+            "hidden_size": 320,
+            "num_attention_heads": 5,
+            "num_key_value_heads": 5,
+            "intermediate_size": 864,
+        }
+    },
     "fast_vlm": {"vision_config": {"hidden_size": 3072}},
     "gemma3": {"mm_tokens_per_image": 49},
     "gemma4_audio": {"subsampling_conv_channels": (128, 32)},
@@ -91,7 +154,10 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "gpt_neo": {"num_layers": 2, "attention_types": [[["global", "local"], 1]]},
     "granite4_vision": {
         "vision_config": {"image_size": 256},
+        "text_config": {"num_hidden_layers": 6, "hidden_size": 256, "intermediate_size": 512},
+        "image_grid_pinpoints": [[256, 512], [512, 256]],
         "deepstack_layer_map": [[-2, 0], [-1, 1]],
+        "spatial_target_layers": [2, 3, 4, 5],
         "downsample_rate": "1/2",
     },
     "granite_speech": {"projector_config": {"encoder_hidden_size": 32}},
@@ -104,6 +170,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "lags_sequence": [1, 2],
         "num_time_features": 1,
     },
+    "inkling_vision": {"num_hidden_layers": 5},
     "instructblip": {"image_token_index": 250},
     "instructblipvideo": {"video_token_index": 250},
     "jamba": {
@@ -120,13 +187,17 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "num_dense_layers": 1,
         "layer_types": ["conv", "full_attention", "conv"],
     },
-    "llama4": {"vision_config": {"intermediate_size": 96, "vision_output_dim": 128}},
+    # transformers 5.24 fails where it gives its result by names: one of them, image_outputs, is of the text model
+    "llama4": {"return_dict": False, "vision_config": {"intermediate_size": 96, "vision_output_dim": 128}},
     "llama4_vision_model": {"intermediate_size": 384},
     "lw_detr": {"projector_scale_factors": [1.0]},
     "mllama": {"vision_config": {"intermediate_layers_indices": [0, 1, 0, 1, 0], "image_size": 56}},
     "mllama_vision_model": {"intermediate_layers_indices": [0, 1, 0, 1, 0], "image_size": 56},
     "modernvbert": {"vision_config": {"image_size": 256}},
-    "molmo2": {"adapter_config": {"vision_feature_layer": [1, 0]}},
+    "molmo2": {
+        "vision_config": {"image_size": [112, 112], "num_position_embeddings": 64},
+        "adapter_config": {"vision_feature_layer": [1, 0], "text_hidden_size": 512},
+    },
     "moonshine_streaming": {"num_key_value_heads": 8},
     "muse_glimmer_vision": {"max_position_embeddings": 1024},
     "muse_spark_audio": {"num_hidden_layers": 4},
@@ -147,6 +218,17 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "pix2struct_text_model": {"initializer_range": 0.02},
     "pixtral": {"image_size": 64},
     "pp_doclayout_v2": {"class_thresholds": [0.5, 0.5], "class_order": [0, 1]},
+    "pp_ocrv5_server_det": {"neck_out_channels": 64, **_LARGE_KERNELS},
+    "pp_ocrv6_medium_det": {
+        **_LARGE_KERNELS,
+        "backbone_config": {"stem_channels": (3, 12, 24), **_QUARTERS},
+    },
+    "pp_ocrv6_small_det": {
+        "backbone_config": {"stem_channels": (3, 12, 24), "stem_type": "small", **_QUARTERS},
+        "layer_list_out_channels": (24, 32, 48, 96),
+        "neck_out_channels": 48,
+    },
+    "qwen2_5_omni_dit": {"num_hidden_layers": 3, "look_ahead_layers": [1], "look_backward_layers": [0, 2]},
     "qwen3_omni_moe_talker_text": {"shared_expert_intermediate_size": 32},
     "qwen4_exp_text": {
         "indexer_n_heads": 2,
@@ -160,10 +242,35 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "rf_detr": {"backbone_config": {"image_size": 112}},
     "sam2": {"prompt_encoder_config": {"image_size": 256}},
     "sam2_hiera_det_model": {"image_size": [256, 256], "global_attention_blocks": [4]},
+    "sam2_video": {
+        "image_size": 256,
+        "prompt_encoder_config": {"image_size": 256},
+        "memory_attention_rope_feat_sizes": [16, 16],
+        "memory_encoder_output_channels": 64,
+    },
     "sam2_vision_model": {"backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]]},
     "sam3_tracker": {"prompt_encoder_config": {"image_size": 336}},
+    "sam3_tracker_video": {
+        "image_size": 336,
+        "memory_encoder_output_channels": 64,
+        "vision_config": {
+            "backbone_config": {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
+        },
+    },
+    "sam3_video": {
+        "low_res_mask_size": 96,
+        "score_threshold_detection": 0.1,
+        "new_det_thresh": 0.1,
+        "max_num_objects": 2,
+        "detector_config": {
+            "vision_config": {
+                "backbone_config": {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
+            }
+        },
+    },
     "sam3_vision_model": {"backbone_feature_sizes": [[96, 96], [48, 48], [24, 24]]},
     "sam3_vit_model": {"image_size": 336},
+    "sapiens2": {"head_config": {"upsample_out_channels": [48, 48], "conv_out_channels": [48, 48]}},
     "seggpt": {"image_size": [64, 32], "pretrain_image_size": 32},
     "shieldgemma2": {"yes_token_index": 20, "no_token_index": 21, "mm_tokens_per_image": 49},
     "smolvlm": {"vision_config": {"image_size": 256}},
@@ -181,11 +288,25 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "timm_backbone": {"backbone": "resnet18"},
     "tvp": {"num_frames": 2, "max_img_size": 64, "visual_prompt_size": 16},
     "ultravbert": {"vision_config": {"image_size": 256}},
+    "uvdoc": {"backbone_config": {"out_features": [f"stage{stage}" for stage in range(1, 7)]}},
     "vipllava": {"vision_feature_layer": (-1, -2)},
     "vitmatte": {"hidden_size": 96, "fusion_hidden_sizes": [32, 16, 8, 4]},
     "voxtral": {"audio_token_id": 8},
     "xmod": {"default_language": "en_XX"},
     "zamba": {"num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"]},
+}
+
+#: By model type of the whole: what it is begun with, before it is made small, where the default is no such model.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "edgetam_video": {"vision_config": {"model_type": "edgetam_vision_model"}},
+    "gemma4_assistant": {
+        "text_config": {
+            "model_type": "gemma4_text",
+            "hidden_size_per_layer_input": 0,
+            "vocab_size_per_layer_input": 0,
+        }
+    },
+    "omdet-turbo": {"image_size": 224},
 }
 
 #: By model type of the whole: what widths are divided by, where the rule divides by too much.
@@ -199,6 +320,7 @@ DIVISORS: dict[str, int] = {
     "clap": 1,
     "clvp": 1,
     "clvp_encoder": 1,
+    "edgetam_video": 2,
     "efficientnet": 1,
     "emu3": 8,
     "ernie4_5_vl_moe": 8,
@@ -210,6 +332,7 @@ DIVISORS: dict[str, int] = {
     "janus_vqgan": 4,
     "mm-grounding-dino": 8,
     "mobilevit": 2,
+    "molmo2": 8,
     "muse_glimmer": 16,
     "muse_glimmer_text": 16,
     "neomme": 4,
@@ -218,13 +341,17 @@ DIVISORS: dict[str, int] = {
     "pp_ocrv6_small_rec": 1,
     "pp_ocrv6_tiny_rec": 1,
     "regnet": 2,
+    "sam2_video": 2,
+    "sam3_tracker_video": 2,
+    "sam3_video": 2,
     "uvdoc": 1,
     "xcodec": 1,
-    "xcodec2": 1,
+    "xcodec2": 4,
 }
 
 #: By model type: the class, where it is neither the base model nor the first that takes the configuration.
 CLASSES = {
+    "kosmos_2_5_vision_model": "Kosmos2_5VisionModel",
     "lw_detr_vit": "LwDetrViTBackbone",
     "musicgen": "MusicgenForConditionalGeneration",
     "musicgen_melody": "MusicgenMelodyForConditionalGeneration",
@@ -238,233 +365,5 @@ CLASSES = {
     "uvdoc": "UVDocModel",
 }
 
-#: Arguments: ``f32[1, 3, 8, 8]``, ``i64[1, 12] < 100``, ``ones[1, 4]``; true ones ``bool[1, 12]``, false ones
-#: ``zeros[1, 4]``, ``first[1, 12] < 4`` which is true at the first four; ``[[1, 4, 4]]`` is a tensor of just that,
-#: ``list f32[1, 4]`` has one in a list. ``pictures 2`` are two in a list, ``frames`` as many as the configuration
-#: says, ``mask`` marks all their pixels, ``sizes`` is how large they are, ``hidden`` is a text as vectors, and ``-``
-#: leaves out what would be given, ``= 4`` is no tensor. By model type, or by class where that has others.
-ARGUMENTS: dict[str, dict[str, str]] = {
-    "blip_2_qformer": {"encoder_hidden_states": "f32[1, 5, 176]"},
-    "blt_local_decoder": {"input_ids": "-", "inputs_embeds": "hidden", "patch_embeds": "f32[1, 4, 128]"},
-    "blt_local_encoder": {"num_patches": "= 4", "patch_ids": "[[0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]]"},
-    "clap": {"input_features": "f32[1, 1, 1001, 64]"},
-    "clap_audio_model": {"input_features": "f32[1, 1, 1001, 64]"},
-    "colmodernvbert": {"pixel_values": "pictures"},
-    "colqwen2": {"pixel_values": "-", "image_grid_thw": "-"},
-    "csm": {"input_values": "-"},
-    "decision_transformer": {
-        "states": "f32[1, 4, 17]",
-        "actions": "f32[1, 4, 4]",
-        "rewards": "f32[1, 4, 1]",
-        "returns_to_go": "f32[1, 4, 1]",
-        "timesteps": "i64[1, 4] < 9",
-        "attention_mask": "ones[1, 4]",
-    },
-    "deepseek_ocr2_encoder": {"num_patches": "= 8"},
-    "depth_pro": {"pixel_values": "f32[1, 3, 256, 256]"},
-    "dia": {"decoder_input_ids": "i64[1, 6, 9] < 100"},
-    "dia_decoder": {"input_ids": "i64[1, 6, 9] < 100", "encoder_hidden_states": "f32[1, 6, 32]"},
-    "dots3_note": {"input_features": "-"},
-    "dots3_note_audio_encoder": {"chunk_sample_lengths": "[9600]"},
-    "efficientloftr": {"pixel_values": "f32[1, 2, 1, 64, 64]"},
-    "embedding_gemma2": {"pixel_values": "-", "input_features": "-", "input_features_mask": "-"},
-    "emu3": {"pixel_values": "-", "image_sizes": "-"},
-    "fastspeech2_conformer_hifigan": {"spectrogram": "f32[1, 16, 80]"},
-    "florence_vision": {"hidden_states": "f32[1, 3, 64, 64]"},
-    "fun_asr_nano": {"input_features": "f32[1, 20, 560]", "input_features_mask": "ones[1, 20]"},
-    "fun_asr_nano_encoder": {"input_features": "f32[1, 20, 560]", "input_features_mask": "ones[1, 20]"},
-    "fuyu": {"pixel_values": "f32[1, 4, 2700]"},
-    "gemma3n": {"pixel_values": "-", "input_features": "-", "input_features_mask": "-"},
-    "gemma3n_audio": {"audio_mel": "f32[1, 64, 128]", "audio_mel_mask": "zeros[1, 64]"},
-    "gemma4": {"pixel_values": "-", "input_features": "-", "input_features_mask": "-"},
-    "gemma4_audio": {"input_features": "f32[1, 64, 128]"},
-    "gemma4_unified": {"pixel_values": "-", "input_features": "-", "input_features_mask": "-"},
-    "gemma4_vision": {"pixel_values": "f32[1, 9, 768]", "pixel_position_ids": "i64[1, 9, 2] < 3"},
-    "glm_image": {"pixel_values": "-", "image_grid_thw": "-"},
-    "granite4_vision": {"pixel_values": "pictures 7", "image_sizes": "sizes"},
-    "granite_docling": {"pixel_values": "pictures", "pixel_attention_mask": "bool[1, 1]"},
-    "granite_speech": {"input_features_mask": "-"},
-    "granite_speech5_ctc": {"input_features": "f32[1, 64, 320]"},
-    "granite_speech5_encoder": {"input_features": "f32[1, 64, 320]"},
-    "granite_speech_encoder": {"hidden_states": "f32[1, 12, 160]"},
-    "granite_speech_plus": {"input_features_mask": "-"},
-    "granite_speech_plus_encoder": {"hidden_states": "f32[1, 12, 160]"},
-    "idefics": {"pixel_values": "pictures", "image_attention_mask": "ones[1, 12, 1]"},
-    "idefics2": {"pixel_values": "pictures"},
-    "idefics3": {"pixel_values": "pictures"},
-    "inkling2": {"pixel_values": "f32[4, 40, 40, 3]", "image_grid_thw": "[[1, 2, 2]]"},
-    "inkling2_loop": {"pixel_values": "f32[4, 40, 40, 3]", "image_grid_thw": "[[1, 2, 2]]"},
-    "inkling2_vision": {"pixel_values": "f32[4, 40, 40, 3]", "image_grid_thw": "[[1, 2, 2]]"},
-    "inkling_audio": {"audio_input_ids": "i64[1, 8, 80] < 256"},
-    "instructblipvideo": {"pixel_values": "pictures 4"},
-    "jev": {"marks": "[[4, 8]]", "num_options": "[[2, 3]]", "question_type_ids": "[[0, 1]]"},
-    "kimi_k25": {"pixel_values": "f32[16, 3, 14, 14]"},
-    "kimi_k25_vision": {"pixel_values": "f32[16, 3, 14, 14]"},
-    "kosmos-2": {"image_embeds_position_mask": "first[1, 12] < 4"},
-    "kosmos_2_5_vision_model": {"flattened_patches": "f32[1, 8, 770]", "attention_mask": "ones[1, 8]"},
-    "kyutai_speech_to_text": {"input_ids": "i64[1, 12, 33] < 100"},
-    "lightglue": {"pixel_values": "f32[1, 2, 3, 32, 32]"},
-    "lighton_ocr": {"image_sizes": "sizes"},
-    "llava_next": {"pixel_values": "pictures 3", "image_sizes": "sizes"},
-    "llava_next_video": {"pixel_values": "pictures 3", "image_sizes": "sizes"},
-    "llava_onevision": {"pixel_values": "pictures 2", "image_sizes": "sizes"},
-    "lxmert": {"visual_feats": "f32[1, 4, 256]", "visual_pos": "f32[1, 4, 4]"},
-    "mimi_decoder": {"latents": "f32[1, 64, 8]"},
-    "minicpm_ocr_vision": {"pixel_values": "f32[1, 3, 16, 256]", "target_sizes": "[[4, 4]]"},
-    "minicpmv4_6_vision": {"pixel_values": "f32[1, 3, 16, 256]", "target_sizes": "[[4, 4]]"},
-    "minicpmv4_7_vision": {"pixel_values": "f32[1, 3, 16, 256]", "target_sizes": "[[4, 4]]"},
-    "mistral3": {"image_sizes": "sizes"},
-    "mistral_large4": {"image_sizes": "sizes"},
-    "mllama": {
-        "pixel_values": "f32[1, 1, 4, 3, 56, 56]",
-        "aspect_ratio_ids": "ones[1, 1]",
-        "aspect_ratio_mask": "ones[1, 1, 4]",
-    },
-    "mllama_vision_model": {
-        "pixel_values": "f32[1, 1, 4, 3, 56, 56]",
-        "aspect_ratio_ids": "ones[1, 1]",
-        "aspect_ratio_mask": "ones[1, 1, 4]",
-    },
-    "modernvbert": {"pixel_values": "pictures"},
-    "molmo2_adapter": {
-        "image_features": "f32[1, 16, 1152]",
-        "pooled_patches_idx": "[[0, 1, 4, 5], [2, 3, 6, 7]]",
-    },
-    "molmo2_vision": {"pixel_values": "f32[1, 729, 588]"},
-    "moshi_depth": {"input_ids": "i64[1, 4] < 100", "last_hidden_state": "f32[1, 1, 4096]"},
-    "moss_transcribe_diarize": {"padding_mask": "bool[1, 9600]"},
-    "muse_glimmer_assistant": {
-        "noise_embeds": "hidden",
-        "context_hidden_states": "f32[1, 12, 1040]",
-        "attention_mask": "ones[1, 24]",
-    },
-    "musicflamingo": {"input_features": "-", "input_features_mask": "-"},
-    "musicgen": {"decoder_input_ids": "i64[4, 6] < 100"},
-    "musicgen_decoder": {"input_ids": "i64[4, 12] < 100"},
-    "musicgen_melody": {"input_features": "f32[1, 16, 12]", "decoder_input_ids": "i64[4, 6] < 100"},
-    "musicgen_melody_decoder": {"input_ids": "i64[4, 12] < 100"},
-    "nemotron_h_omni": {"pixel_values": "f32[16, 768]", "image_grid_hw": "[[4, 4]]"},
-    "neomme": {"pixel_values": "f32[4, 3072]"},
-    "omdet-turbo": {
-        "classes_input_ids": "i64[2, 4] < 100",
-        "classes_attention_mask": "ones[2, 4]",
-        "tasks_input_ids": "i64[1, 4] < 100",
-        "tasks_attention_mask": "ones[1, 4]",
-        "classes_structure": "[2]",
-    },
-    "omniasr": {"input_values": "f32[1, 1, 9600]"},
-    "omniasr_audio": {"input_values": "f32[1, 1, 9600]"},
-    "omniasr_ctc": {"input_values": "f32[1, 1, 9600]"},
-    "oneformer": {"task_inputs": "i64[1, 77] < 100"},
-    "paddleocr_vl": {"pixel_values": "f32[16, 3, 14, 14]"},
-    "paddleocr_vl_vision": {"pixel_values": "f32[1, 16, 3, 14, 14]", "grid_thw": "[[1, 4, 4]]"},
-    "patchtsmixer": {"past_values": "f32[1, 32, 1]"},
-    "patchtst": {"past_values": "f32[1, 32, 1]"},
-    "pe_audio_video_encoder": {"pixel_values_videos": "f32[1, 2, 3, 336, 336]"},
-    "pe_video": {"pixel_values_videos": "f32[1, 2, 3, 336, 336]"},
-    "pe_video_encoder": {"pixel_values_videos": "f32[1, 2, 3, 336, 336]"},
-    "perceiver": {"inputs": "f32[1, 8, 96]"},
-    "perception_lm": {"pixel_values": "f32[1, 1, 3, 64, 64]"},
-    "phi4_multimodal_audio": {"hidden_states": "f32[1, 64, 80]", "mask": "bool[1, 64]"},
-    "pix2struct": {"flattened_patches": "f32[1, 8, 770]", "attention_mask": "ones[1, 8]"},
-    "pix2struct_vision_model": {"flattened_patches": "f32[1, 8, 770]", "attention_mask": "ones[1, 8]"},
-    "pocket_tts_audio_tokenizer_decoder": {"latents": "f32[1, 64, 8]"},
-    "pop2piano": {"input_ids": "-", "input_features": "f32[1, 12, 64]"},
-    "pp_ocrv5_mobile_det": {"pixel_values": "f32[1, 3, 64, 64]"},
-    "pp_ocrv5_mobile_rec": {"pixel_values": "f32[1, 3, 96, 320]"},
-    "qwen2_5_omni_audio_encoder": {"input_features": "f32[128, 200]", "feature_lens": "[200]"},
-    "qwen2_5_omni_bigvgan": {"mel_spectrogram": "f32[1, 80, 16]"},
-    "qwen2_5_omni_token2wav": {
-        "code": "i64[1, 8] < 100",
-        "conditioning": "f32[1, 12]",
-        "reference_mel": "f32[1, 20, 80]",
-        "num_steps": "= 2",
-    },
-    "qwen2_audio": {"attention_mask": "ones[1, 12]"},
-    "qwen3_asr": {"input_features": "f32[1, 128, 200]", "input_features_mask": "ones[1, 200]"},
-    "qwen3_asr_encoder": {"input_features": "f32[1, 128, 200]", "input_features_mask": "ones[1, 200]"},
-    "qwen3_omni_moe_audio_encoder": {"input_features": "f32[128, 200]", "feature_lens": "[200]"},
-    "qwen3_omni_moe_talker_code_predictor": {"input_ids": "-", "inputs_embeds": "hidden"},
-    "qwen3_omni_moe_talker_text": {"input_ids": "-", "inputs_embeds": "hidden"},
-    "rag": {
-        "context_input_ids": "i64[5, 12] < 100",
-        "context_attention_mask": "ones[5, 12]",
-        "doc_scores": "f32[1, 5]",
-        "decoder_input_ids": "i64[1, 6] < 100",
-    },
-    "sam2": {"pixel_values": "f32[1, 3, 256, 256]"},
-    "sam2_vision_model": {"pixel_values": "f32[1, 3, 256, 256]"},
-    "sam3_detr_decoder": {
-        "vision_features": "f32[1, 16, 64]",
-        "vision_pos_encoding": "f32[1, 16, 64]",
-        "text_features": "f32[1, 4, 64]",
-        "spatial_shapes": "[[4, 4]]",
-    },
-    "sam3_detr_encoder": {
-        "vision_features": "list f32[1, 64, 4, 4]",
-        "vision_pos_embeds": "list f32[1, 64, 4, 4]",
-        "text_features": "f32[1, 4, 64]",
-    },
-    "sam3_lite_text_detr_decoder": {
-        "vision_features": "f32[1, 16, 64]",
-        "vision_pos_encoding": "f32[1, 16, 64]",
-        "text_features": "f32[1, 4, 64]",
-        "spatial_shapes": "[[4, 4]]",
-    },
-    "sam3_lite_text_detr_encoder": {
-        "vision_features": "list f32[1, 64, 4, 4]",
-        "vision_pos_embeds": "list f32[1, 64, 4, 4]",
-        "text_features": "f32[1, 4, 64]",
-    },
-    "sam3_lite_text_mask_decoder": {
-        "decoder_queries": "f32[1, 4, 64]",
-        "backbone_features": "list f32[1, 64, 4, 4]",
-        "encoder_hidden_states": "f32[1, 16, 64]",
-    },
-    "sam3_mask_decoder": {
-        "decoder_queries": "f32[1, 4, 64]",
-        "backbone_features": "list f32[1, 64, 4, 4]",
-        "encoder_hidden_states": "f32[1, 16, 64]",
-    },
-    "seggpt": {
-        "pixel_values": "f32[1, 3, 32, 32]",
-        "prompt_pixel_values": "f32[1, 3, 32, 32]",
-        "prompt_masks": "f32[1, 3, 32, 32]",
-    },
-    "siglip2_vision_model": {
-        "pixel_values": "f32[1, 16, 768]",
-        "pixel_attention_mask": "ones[1, 16]",
-        "spatial_shapes": "[[4, 4]]",
-    },
-    "smolvlm": {"pixel_values": "pictures"},
-    "speech-encoder-decoder": {"inputs": "f32[1, 9600]"},
-    "speecht5": {"input_values": "f32[1, 12, 96]", "decoder_input_values": "f32[1, 6, 96]"},
-    "speecht5_hifigan": {"spectrogram": "f32[1, 16, 80]"},
-    "superglue": {"pixel_values": "f32[1, 2, 3, 32, 32]"},
-    "t5gemma2_decoder": {"encoder_hidden_states": "hidden"},
-    "timesfm": {"freq": "i64[1, 1] < 3"},
-    "timesformer": {"pixel_values": "frames"},
-    "tvp": {"pixel_values": "f32[1, 2, 3, 64, 64]"},
-    "ultravbert": {"pixel_values": "pictures"},
-    "univnet": {"input_features": "f32[1, 20, 100]"},
-    "unlimited_ocr_vision_encoder": {"patch_embeds": "f32[1, 64, 16, 16]"},
-    "uvdoc": {"pixel_values": "f32[1, 3, 128, 128]"},
-    "vibevoice": {"padding_mask": "bool[1, 9600]"},
-    "vibevoice_acoustic_tokenizer_decoder": {"hidden_states": "f32[1, 2, 8]"},
-    "vibevoice_acoustic_tokenizer_encoder": {"hidden_states": "f32[1, 1, 9600]"},
-    "video_llama_3": {"image_merge_sizes": "[2]"},
-    "video_llama_3_vision": {"merge_sizes": "[2]"},
-    "videomae": {"pixel_values": "frames"},
-    "vivit": {"pixel_values": "frames"},
-    "voxtral_realtime": {"input_ids": "i64[1, 8] < 100"},
-    "voxtral_realtime_text": {"t_cond": "hidden"},
-    "xclip": {"pixel_values": "frames"},
-    "xclip_vision_model": {"pixel_values": "f32[8, 3, 224, 224]"},
-    "PerceiverForMaskedLM": {"inputs": "-"},
-    "SpeechT5ForSpeechToText": {"input_values": "f32[1, 9600]"},
-    "SpeechT5ForTextToSpeech": {
-        "input_ids": "i64[1, 12] < 70",
-        "decoder_input_values": "f32[1, 6, 80]",
-        "speaker_embeddings": "f32[1, 64]",
-    },
-}
+#: By model type: the kind of attention, where the model has no "eager" one.
+ATTENTIONS = {"qwen2_5_omni_dit": "sdpa"}

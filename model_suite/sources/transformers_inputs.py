@@ -6,6 +6,7 @@ model itself makes features of them: it is built once more and asked. What a nam
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from model_suite.case import Inputs
 from model_suite.sources.arguments import read
-from model_suite.sources.transformers_exceptions import ARGUMENTS
+from model_suite.sources.transformers_arguments import ARGUMENTS
+from model_suite.sources.transformers_bundles import BUNDLES
 from model_suite.sources.transformers_shrinking import parts
 
 _TOKENS, _DECODED, _FRAMES, _SAMPLES, _PICTURE = 12, 6, 64, 9600, 64
@@ -24,7 +26,12 @@ _LOW, _HIGH = 10, 100
 
 
 #: What stands beside a text, and the argument that it is in.
-_BESIDE = (("image", "pixel_values"), ("audio", "input_features"), ("audio", "input_values"))
+_BESIDE = (
+    ("image", "pixel_values"),
+    ("audio", "input_features"),
+    ("audio", "input_values"),
+    ("audio", "audio_input_ids"),
+)
 
 #: What configurations say whose sounds are frames of features, not features of frames.
 _FRAMES_FIRST = (
@@ -46,16 +53,25 @@ def made(model_class: Any, config: Any, build: Callable[[], nn.Module]) -> Input
     """Named arguments of ``forward``, on the device of the context."""
     device = torch.get_default_device()
     with torch.device("cpu"):
+        if config.model_type in BUNDLES:
+            return (), _moved(BUNDLES[config.model_type](config), device)
         making = _Making(model_class, config)
         making.all()
         making.places(build)
-    return (), {name: _moved(value, device) for name, value in making.made.items()}
+    return (), _moved(making.made, device)
 
 
 def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, list):
-        return [_moved(one, device) for one in value]
-    return value.to(device) if isinstance(value, Tensor) else value
+    """A value with what is in it, on a device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(one, device) for one in value)
+    if isinstance(value, dict):
+        return {name: _moved(one, device) for name, one in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **_moved(vars(value), device))
+    return value
 
 
 class _Making:
@@ -291,11 +307,16 @@ class _Making:
             text = self.made["input_ids"]
             inner = torch.full((1, count), token)
             self.made["input_ids"] = text = torch.cat([text[:, :4], inner, text[:, 4:]], dim=1)
+            if "attention_mask" in self.made:
+                self.made["attention_mask"] = torch.ones_like(text)
             for name in ("mm_token_type_ids", "token_type_ids"):
                 if name in self.parameters and kind == "image":
                     self.made[name] = (text == token).long()
-            if "attention_mask" in self.made:
-                self.made["attention_mask"] = torch.ones_like(text)
+                elif name in self.made:  # what is not of the picture
+                    kinds = self.made[name]
+                    self.made[name] = torch.cat(
+                        [kinds[:, :4], torch.zeros_like(inner), kinds[:, 4:]], dim=1
+                    )
 
     def _features(self, kind: str, modules: Iterable[Any]) -> int:
         """Of how many features the model makes the picture or sound; else it puts them in place of one token."""
@@ -317,6 +338,8 @@ def _count(features: Any) -> int:
     found = getattr(features, "pooler_output", None)
     if found is None:
         found = getattr(features, "last_hidden_state", features)
+    if found is None:  # a pair of layer and features for each layer of the text that gets some
+        found = features.deepstack_features[0][1]
     return (
         found.numel() // found.shape[-1] if isinstance(found, Tensor) else sum(_count(one) for one in found)
     )

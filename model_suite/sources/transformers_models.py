@@ -3,8 +3,8 @@
 A case is a model type, with its base model: ``transformers/bert``; or a model type with a head that is more than a
 projection: ``transformers/bert-masked-lm``.
 
-Attention is "eager": every architecture has it, and it shows op by op what the fused kernel hides (masks, sinks,
-soft caps, relative positions), so that two architectures that differ there have different graphs. Experts are
+Attention is "eager": nearly every architecture has it, and it shows op by op what the fused kernel hides (masks,
+sinks, soft caps, relative positions), so that two architectures that differ there have different graphs. Experts are
 "batched_mm": the graph does not depend on which experts are chosen, and it can be traced without values.
 """
 
@@ -20,7 +20,8 @@ from torch import nn
 from model_suite.case import Inputs, ModelCase
 from model_suite.sources import transformers_inputs
 from model_suite.sources.listing import library, listed
-from model_suite.sources.transformers_exceptions import CLASSES
+from model_suite.sources.transformers_exceptions import ATTENTIONS, CLASSES
+from model_suite.sources.transformers_sessions import SESSIONS
 from model_suite.sources.transformers_shrinking import shrunken
 
 _SOURCE = "transformers"
@@ -90,15 +91,16 @@ def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
 
 def _build(name: str) -> nn.Module:
     model_class, config = _class_and_config(name)
-    model = model_class._from_config(
-        config, attn_implementation=_ATTENTION, experts_implementation=_EXPERTS
-    )
+    attention = ATTENTIONS.get(config.model_type, _ATTENTION)
+    model = model_class._from_config(config, attn_implementation=attention, experts_implementation=_EXPERTS)
     assert isinstance(model, nn.Module)
-    return model
+    return SESSIONS[config.model_type][0](model) if config.model_type in SESSIONS else model
 
 
 def _inputs(name: str) -> Inputs:
     model_class, config = _class_and_config(name)
+    if config.model_type in SESSIONS:
+        return (), SESSIONS[config.model_type][1](config)
     return transformers_inputs.made(model_class, config, partial(_build, name))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from model_suite.sources.transformers_exceptions import CONFIGURATIONS, DIVISORS
+from model_suite.sources.transformers_exceptions import CONFIGURATIONS, DEFAULTS, DIVISORS
 
 #: Names of numbers of features.
 _WIDTH = re.compile(
@@ -34,7 +34,7 @@ _LAYERS = re.compile(r"(^|_)(hidden_layers|layers?|depth|blocks)$")
 _STAGES = re.compile(
     r"^(depths|num_blocks|layers|num_layers|stage_num_blocks|blocks_per_stage|layer_repeats)$"
 )
-_TOKEN = re.compile(r"_token$|_(token|tok)_(id|index|ids|idx)$")
+_TOKEN = re.compile(r"_token$|_patch_id$|_(token|tok)_(id|index|ids|idx)$")
 _AT_LAYERS = re.compile(
     r"(global_attn_indexes|fullatt_block_indexes|deepstack_visual_indexes|global_attention_blocks)$"
 )
@@ -49,9 +49,10 @@ _VOCABULARY, _POSITIONS, _WINDOW, _EXPERTS, _QUERIES = 256, 512, 8, 4, 10
 
 def shrunken(config_class: Any) -> Any:
     """The default configuration of a class, made small."""
-    default = config_class()
+    begun = DEFAULTS.get(config_class.model_type, {})
+    default = config_class(**begun)
     divisor = DIVISORS.get(config_class.model_type) or _divisor(default)
-    return _Shrinking(divisor).made(config_class, {}, default)
+    return _Shrinking(divisor).made(config_class, begun, default)
 
 
 def parts(config: Any) -> Iterator[Any]:
@@ -102,22 +103,23 @@ class _Shrinking:
         """A small configuration of a class, ``default`` being the one of usual size."""
         if config_class.model_type == "timm_backbone" and vars(default).get("backbone"):
             return default  # the name that timm has for it says all
-        own = {field.name: vars(default).get(field.name) for field in dataclasses.fields(config_class)}
+        # a field may be kept under another name
+        names = [field.name for field in dataclasses.fields(config_class)]
+        own = {name: vars(default).get(config_class.attribute_map.get(name, name)) for name in names}
         layers = _layers(own)
-        forced = CONFIGURATIONS.get(config_class.model_type, {})
+        forced = {**CONFIGURATIONS.get(config_class.model_type, {}), **fixed}
         values = {name: self._small(name, value, layers) for name, value in given.items()}
         specs = getattr(config_class, "sub_configs_defaults", {})
         for name, value in own.items():
             if _is_config(value):
-                inner = specs[name].init_kwargs if name in specs else {}
-                values[name] = self.made(type(value), inner, value, forced.get(name, {}))
+                begun = _begun(value, specs.get(name), given.get(name, {}))
+                values[name] = self.made(type(value), begun, value, forced.get(name, {}))
             elif (small := self._small(name, value, layers)) != value:
                 values[name] = small
         values |= self._by_layer(own, layers)
         values |= _outputs(own, layers, getattr(default, "out_indices", None))
         values |= _fewer_heads(own, values)
         values |= {name: value for name, value in forced.items() if not _is_config(own.get(name))}
-        values |= fixed
         made = config_class(**values)
         _complete(made)
         return made
@@ -209,6 +211,12 @@ def _layers(own: Mapping[str, Any]) -> list[int]:
         first.setdefault(repr([one[layer] for one in by_layer]), layer)
     chosen = sorted(first.values()) if len(first) <= 6 else [0, 1]
     return [*chosen, 1] if len(chosen) == 1 and count > 1 else chosen
+
+
+def _begun(value: Any, spec: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a part is made with: what its specification says, if it is about such a type, and what was said of it."""
+    own = spec.init_kwargs if spec is not None and spec.model_type == value.model_type else {}
+    return {name: one for name, one in {**own, **given}.items() if name != "model_type"}
 
 
 def _outputs(own: Mapping[str, Any], layers: list[int], outputs: Any) -> dict[str, Any]:

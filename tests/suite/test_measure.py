@@ -188,7 +188,7 @@ def test_records_are_read_as_written(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "_FOLDER", tmp_path)
     records_of.cache_clear()
     written = [
-        Record(name="own/b", tags=("x",), ops=3, flops=0, folded="f"),
+        Record(name="own/b", tags=("x",), traits=("random",), ops=3, flops=0, folded="f"),
         Record(name="own/a", limits="none"),
     ]
     write_records("own", written)

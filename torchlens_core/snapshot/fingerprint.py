@@ -122,34 +122,26 @@ class _Fingerprint:
     def _repeated(self, items: Sequence[Item]) -> dict[str, str]:
         """Calls that do again what calls before them did, in a row, each to the result of the last."""
         found: dict[str, str] = {}
-        run: list[tuple[Call, str]] = []
-        for item in items:
-            if not isinstance(item, Call):
-                run = []
-                continue
-            if not (run and _reads(item, run[-1][0])):
-                run = []
-            run.append((item, self._kind(item)))
-            for period in range(1, MAX_PERIOD + 1):
-                keys = [key for _, key in run[-2 * period :]]
-                if len(keys) == 2 * period and keys[:period] == keys[period:]:
-                    for (again, _), (first, _) in zip(
-                        run[-period:], run[-2 * period : -period], strict=True
-                    ):
-                        found[again.name] = found.get(first.name, first.name)
-                    del run[-period:]
-                    run[-1] = item, run[-1][1]  # what follows reads this one
-                    break
+        row: list[_Again] = []
+        for item in [*items, None]:
+            if not (isinstance(item, Call) and row and _reads(item, row[-1].last)):
+                found |= {name: one.names[0] for one in row for name in one.names[1:]}
+                row = []
+            if isinstance(item, Call):
+                row.append(_Again(self._kind(item), item))
+                _fold(row)
         return found
 
     def _kind(self, call: Call) -> str:
-        """A fingerprint of what a module does, whatever it is given first."""
+        """A fingerprint of what a module does and returns, whatever it is given first."""
         known = self._kinds.get(call.body)
         if known is None:
             inner = _Fingerprint(self._shapes, True, self._batch, Counter())
+            inner._kinds = self._kinds  # which do not depend on who asks
             values = {(f"${n}", 0): _Value(f"${n}", True) for n in range(len(call.arguments))}
             inner._items(call.body.items, values, "")
-            known = self._kinds[call.body] = _hashed(sorted(inner._all))
+            returned = [inner._operand(one, values, "").hash for one in call.body.returns]
+            known = self._kinds[call.body] = _hashed(sorted(inner._all), returned)
         return known + repr(call.arguments[1:])
 
     def _call(self, call: Call, given: Sequence[_Value], address: str) -> list[_Value]:
@@ -233,6 +225,30 @@ def _batch(outline: Outline) -> int:
     inputs = (item for item in outline.body.items if isinstance(item, Op) and item.kind == "input")
     sizes = next((spec_parts(item.results[0])[1] for item in inputs if item.results), ())
     return int(sizes[0]) if sizes and sizes[0].isdigit() and sizes[0] != "0" else 1
+
+
+class _Again:
+    """A call in a row, with those that do it again."""
+
+    __slots__ = ("kind", "last", "names")
+
+    def __init__(self, kind: str, call: Call) -> None:
+        self.kind = kind
+        self.names = [call.name]
+        #: The last of the row that ends with it; what goes on reads this one.
+        self.last = call
+
+
+def _fold(row: list[_Again]) -> None:
+    """Take off the end of a row what comes twice there, one right after the other."""
+    for period in range(1, MAX_PERIOD + 1):
+        first, again = row[-2 * period : -period], row[-period:]
+        if len(first) == period and [one.kind for one in first] == [one.kind for one in again]:
+            for one, other in zip(first, again, strict=True):
+                one.names += other.names
+            first[-1].last = again[-1].last
+            del row[-period:]
+            return
 
 
 def _reads(call: Call, before: Call) -> bool:
