@@ -20,6 +20,8 @@ from xml.etree import ElementTree
 _FILE = "runs.jsonl"
 #: Names of tests of one case, with its name; one that stands for a library that is not there has none.
 _TEST = re.compile(r"test_model\[(.+/.+)\]$")
+#: The first line of a finding in the report of a validation; what each check has covered stands before.
+_FINDING = re.compile(r"  [a-z]+: (?!ok \(|\d+ findings? \()")
 _ADVICE = "give what pytest model_suite --junitxml=report.xml writes, or the report.json of a gallery."
 
 
@@ -138,9 +140,15 @@ def _failure(test: ElementTree.Element) -> str:
 
 
 def _in_a_line(reason: str, is_crash: bool = False) -> str:
-    """Why a test failed; of a worker that crashed, not on which machine."""
+    """Why a test failed; of a worker that crashed, not on which machine; of a validation, its findings."""
     lines = reason.splitlines()
-    return " ".join(" ".join(lines[-1:] if is_crash else lines).split())[:300]
+    if is_crash:
+        lines = lines[-1:]
+    elif "Validation of " in reason:
+        title, _, _ = lines[0].partition(" (")
+        found = next((n for n, line in enumerate(lines) if _FINDING.match(line)), 1)
+        lines = [f"{title}.", *lines[found:]]
+    return " ".join(" ".join(lines).split())[:300]
 
 
 def main() -> None:

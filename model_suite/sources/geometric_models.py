@@ -222,7 +222,7 @@ def discover() -> Iterator[ModelCase]:
     for kind, part in (("convolution", nets.conv), ("model", nets.models)):
         for name in part.classes:
             if name not in left_out and isinstance(getattr(nets, name), type):
-                yield case(_SOURCE, name, _make, name, f"graphs, {kind}", "multi-input")
+                yield case(_SOURCE, name, _make, name, f"graphs, {kind}")
 
 
 def _library() -> Any:

@@ -68,7 +68,7 @@ def discover() -> Iterator[ModelCase]:
     """The configurations that the installed open_clip lists."""
     for name in _library().list_models():
         family = re.split(r"[-_\d]", name)[0]
-        yield case(_SOURCE, name, _make, family, "pictures and texts", "multi-input", "multi-output")
+        yield case(_SOURCE, name, _make, family, "pictures and texts")
 
 
 def _library() -> Any:

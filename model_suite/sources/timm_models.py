@@ -29,7 +29,7 @@ def discover() -> Iterator[ModelCase]:
     timm = library("timm", "timm")
     for name in timm.list_models():
         module = timm.model_entrypoint(name).__module__.rpartition(".")[2]
-        yield case(_SOURCE, name, _make, module, "classification", "classification", canonical=_canonical)
+        yield case(_SOURCE, name, _make, module, "classification", canonical=_canonical)
 
 
 def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:

@@ -187,8 +187,10 @@ def _options(name: str, task: str, is_canonical: bool) -> dict[str, Any]:
             return options
         if not name.startswith("ssd"):
             options |= {"min_size": 96, "max_size": 128}
-        if "rcnn" in name:  # each detection is pasted into its picture by a dozen ops
-            options["box_detections_per_img"] = 5
+        if (
+            "rcnn" in name
+        ):  # each proposal goes through the heads, each detection is pasted into its picture
+            options |= {"rpn_post_nms_top_n_test": 50, "box_detections_per_img": 5}
         return options
     if name.startswith("vit_"):
         small = 56 if name == "vit_h_14" else 64

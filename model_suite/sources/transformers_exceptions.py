@@ -1,15 +1,8 @@
-"""What the rules for models of transformers do not know, by model type: configurations and classes.
-
-Their arguments stand in `transformers_arguments`.
-"""
+"""What the rules for models of transformers do not know, by model type: configurations and classes."""
 
 from __future__ import annotations
 
 from typing import Any
-
-from model_suite.sources.transformers_arguments import ARGUMENTS
-
-__all__ = ["ARGUMENTS", "ATTENTIONS", "CLASSES", "CONFIGURATIONS", "DEFAULTS", "DIVISORS"]
 
 #: Text detection by PP-OCR with large kernels: each block has kernels of 7, 5 and 3, upright, flat and square.
 _LARGE_KERNELS = {

@@ -3,7 +3,10 @@
 import sys
 
 import pytest
+import torch
+from torch import nn
 
+import torchlens_core as tl
 from model_suite import runs
 
 TESTS = """
@@ -77,3 +80,30 @@ def test_what_is_no_report(tmp_path, name, text, says):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=says + r".*: give what pytest model_suite --junitxml"):
         runs.run_of("pytest", tmp_path / name)
+
+
+class Numpy(nn.Module):
+    def forward(self, x):
+        y = x * 2
+        y.numpy()[0] = 7
+        return y + 1
+
+
+def test_of_a_validation_its_findings_are_the_reason(pytester):
+    """What the checks have covered stands before them, and would fill the line."""
+    report = tl.validate_model_activations(Numpy(), torch.ones(2))
+    pytester.makepyfile(
+        test_menagerie=f"""
+            import pytest
+
+            @pytest.mark.parametrize("case", ["a/wrong"])
+            def test_model(case):
+                pytest.fail({str(report)!r}, pytrace=False)
+        """
+    )
+    pytester.runpytest_inprocess("--junitxml=report.xml", "-p", "no:cacheprovider")
+    (reason,) = runs.run_of("pytest", pytester.path / "report.xml").failed.values()
+    first = report.findings[0]
+    assert reason.startswith(f"Failed: Validation of Numpy: {len(report.findings)} finding")
+    assert f". {first.check}: {first.what}"[:120] in reason
+    assert "ok (" not in reason

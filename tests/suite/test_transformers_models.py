@@ -10,6 +10,9 @@ import torch
 from model_suite import find
 from model_suite.records import records_of
 from model_suite.sources import transformers_exceptions, transformers_models
+from model_suite.sources.transformers_arguments import ARGUMENTS
+from model_suite.sources.transformers_bundles import BUNDLES
+from model_suite.sources.transformers_sessions import SESSIONS
 from model_suite.sources.transformers_shrinking import parts, shrunken
 
 transformers = pytest.importorskip("transformers")
@@ -96,17 +99,34 @@ def test_small_is_smaller(model_type):
 
 
 def test_exceptions_are_of_model_types_that_there_are():
-    classes = {name for name in transformers_exceptions.ARGUMENTS if name[0].isupper()}
+    classes = {name for name in ARGUMENTS if name[0].isupper()}
     assert all(hasattr(transformers, name) for name in classes)
     known = {*transformers.CONFIG_MAPPING, *classes}
     tables = (
         transformers_exceptions.CONFIGURATIONS,
         transformers_exceptions.DIVISORS,
         transformers_exceptions.CLASSES,
-        transformers_exceptions.ARGUMENTS,
+        transformers_exceptions.DEFAULTS,
+        transformers_exceptions.ATTENTIONS,
+        ARGUMENTS,
+        BUNDLES,
+        SESSIONS,
     )
     for table in tables:
+        assert table
         assert set(table) <= known
+
+
+@pytest.mark.parametrize("name", ["sam2_video", "edgetam_video"])
+def test_a_pass_of_a_video_is_a_session_of_its_own(name):
+    """What one pass keeps of its frames is not there in the next."""
+    case = find(f"transformers/{name}")
+    model, (args, kwargs) = case.build(), case.inputs()
+    with torch.no_grad():
+        once, again = (model(*args, **kwargs) for _ in range(2))
+    assert len(once) == len(kwargs["video"]) > 1
+    for one, other in zip(once, again, strict=True):
+        torch.testing.assert_close(one.pred_masks, other.pred_masks)
 
 
 @pytest.mark.parametrize("name", ["bert", "llama", "clip", "whisper", "llava"])
