@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
 from model_suite.records import Record, records_of, version_of
 from model_suite.registry import cases, sources
 from model_suite.runs import runs
+from model_suite.traits import TRAITS
 
 _HEAD = """\
 # The catalogue
@@ -38,6 +39,7 @@ def page() -> str:
         "|---|---|---|---|---|---|---|---|---|",
         *rows,
         "",
+        *_traits(records),
         *_runs(),
         *_failures(everything),
     ]
@@ -59,6 +61,28 @@ def _row(name: str, version: str, count: int, records: Sequence[Record]) -> str:
         f"{sum(not record.folded for record in records):,}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _traits(records: Mapping[str, Sequence[Record]]) -> list[str]:
+    """How many models of each source have what `model_suite.traits` looks for."""
+    counts = {
+        source: Counter(trait for one in own for trait in one.traits) for source, own in records.items()
+    }
+    counts["**all**"] = sum(counts.values(), Counter())
+    rows = [
+        f"| {source} | {' | '.join(f'{count[trait]:,}' for trait in TRAITS)} |"
+        for source, count in counts.items()
+    ]
+    return [
+        "## What was seen in their graphs",
+        "",
+        "Each is a tag of the cases in which it was seen; [what they mean](model_suite.md).",
+        "",
+        f"| source | {' | '.join(TRAITS)} |",
+        f"|---|{'---|' * len(TRAITS)}",
+        *rows,
+        "",
+    ]
 
 
 def _runs() -> list[str]:

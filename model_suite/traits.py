@@ -11,13 +11,12 @@ from torchlens_core.randomness import draws
 
 #: Products of matrices.
 _PRODUCTS = frozenset("matmul bmm einsum baddbmm tensordot mm".split())
-#: Functions whose result says how much of each of some values is taken.
-_WEIGHING = frozenset(("softmax", "gumbel_softmax"))
-#: Functions that hand on their first argument: all of it or a part, in another shape or type, or with holes.
+#: Functions that hand on their first argument, in place or not: all of it or a part, in another shape or type, or with
+#: holes.
 _PASSING = frozenset(
     """
     chunk clone contiguous detach dropout expand expand_as flatten float getitem half masked_fill nan_to_num narrow
-    permute reshape select split squeeze swapaxes t to transpose type_as unflatten unsqueeze view view_as where
+    permute reshape select split squeeze swapaxes t to transpose type type_as unflatten unsqueeze view view_as where
     """.split()
 )
 #: Functions that make as many results as the values say.
@@ -47,9 +46,9 @@ def _attends(history: tl.ModelHistory) -> bool:
 
 def _weighs(history: tl.ModelHistory, label: str) -> bool:
     entry = history[label]
-    while entry.func_applied_name in _PASSING and entry.parent_layers:
+    while entry.func_applied_name.removesuffix("_") in _PASSING and entry.parent_layers:
         entry = history[entry.parent_layers[0]]
-    return entry.func_applied_name in _WEIGHING
+    return entry.func_applied_name == "softmax"
 
 
 def _decides_by_values(history: tl.ModelHistory) -> bool:

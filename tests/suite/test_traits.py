@@ -34,8 +34,8 @@ def attending(model, x):
 
 
 def attending_with_holes(model, x):
-    weights = (x @ x.T).softmax(-1).unsqueeze(0).masked_fill(torch.eye(3, dtype=torch.bool), 0.0)
-    return torch.einsum("bij,jk->bik", nn.functional.dropout(weights, training=False), x)
+    weights = (x @ x.T).softmax(-1).unsqueeze(0).masked_fill_(torch.eye(3, dtype=torch.bool), 0.0)
+    return torch.einsum("bij,jk->bik", nn.functional.dropout(weights.type(x.dtype), training=False), x)
 
 
 def attending_fused(model, x):
