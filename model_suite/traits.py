@@ -48,7 +48,7 @@ def _weighs(history: tl.ModelHistory, label: str) -> bool:
     entry = history[label]
     while entry.func_applied_name.removesuffix("_") in _PASSING and entry.parent_layers:
         entry = history[entry.parent_layers[0]]
-    return entry.func_applied_name == "softmax"
+    return str(entry.func_applied_name) == "softmax"
 
 
 def _decides_by_values(history: tl.ModelHistory) -> bool:
