@@ -58,6 +58,12 @@ def differences(before: dict) -> set[str]:
     return {name for name, value in before.items() if now[name] != value}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def imported():
+    """The first validation of a process imports parts of torch, and with them sympy, which filters its warnings."""
+    tl.validate_model_activations(MLP, torch.ones(3, 2))
+
+
 @pytest.fixture
 def nothing_left():
     """Raises at the end of the test if something is left on torch."""
