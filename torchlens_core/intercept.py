@@ -114,7 +114,7 @@ class _Wrappers:
     def seen_through(self, owner: type, name: str) -> Any:
         """What stands at a place; what is wrapped there, if only other threads need the wrapper."""
         with self._lock:
-            found = vars(owner).get(name)
+            found = vars(owner).get(name, _ABSENT)
             if threading.get_ident() in self._users:
                 return found
             return next((original for _, _, original, wrapper in self._replaced if wrapper is found), found)

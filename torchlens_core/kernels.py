@@ -182,7 +182,8 @@ class Kernels(internals.DispatchMode):
         call.kernels[facts.name] = None
         if call.stack is not None and facts.name == "_to_copy":
             call.is_copy_of_others = internals.is_memory_of_others(args[0])
-            self._shadow(args[0])  # an address that nothing else is to be met at
+            if call.is_copy_of_others:
+                self._shadow(args[0])  # an address that nothing else is to be met at
         try:
             self._note(call, facts, args, kwargs, result)
         except (RuntimeError, NotImplementedError, ValueError):  # layouts without strides, symbolic sizes

@@ -357,6 +357,15 @@ def test_a_copy_of_memory_that_torch_has_not_allocated(given, is_of_others):
     assert (call.function, call.is_copy_of_others) == (None, is_of_others)
 
 
+def test_a_copy_past_the_recorder_of_what_has_no_storage():
+    def past(x):
+        with torch._C.DisableTorchFunction():
+            return x.to_sparse().double().to_dense()
+
+    (call,) = [call for call in Seen(past, X).calls if "_to_copy" in call.kernels]
+    assert not call.is_copy_of_others
+
+
 def test_each_kernel_past_the_recorder_is_a_call_of_its_own():
     def past(x):
         with torch._C.DisableTorchFunction():

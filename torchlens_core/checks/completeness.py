@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from torchlens_core.checks.places import DEFECT, finding_at, line_in, line_of
 from torchlens_core.functions import FACTS, Role
@@ -26,8 +26,8 @@ def check_completeness(trial: Trial) -> CheckResult:
     history = trial.history
     kernels = trial.witness.kernels
     recorded = {id(node) for node in history.recording.nodes}
-    is_constant = _constants(trial)
-    escaped = [call for call in kernels.calls if call.count and _is_escaped(call) and not is_constant(call)]
+    constants = _constants(trial, kernels.calls)
+    escaped = [call for call in kernels.calls if call.count and _is_escaped(call) and call not in constants]
     findings = [
         *(_escaped(history, call) for call in escaped),
         *(
@@ -77,17 +77,20 @@ def _is_escaped(call: KernelCall) -> bool:
     return function is None or FACTS[function].role not in (Role.PASS, Role.FLAG, Role.MEMORY)
 
 
-def _constants(trial: Trial) -> Callable[[KernelCall], bool]:
-    """Whether a call makes no more than a constant: it copies an array that is no memory of the pass or the model.
+def _constants(trial: Trial, calls: list[KernelCall]) -> list[KernelCall]:
+    """Calls that make no more than a constant: they copy an array that is no memory of the pass or the model.
 
     Once the pass has given memory away, nobody knows of an array that it is not that.
     """
+    copies = [call for call in calls if call.is_copy_of_others]
+    if not copies:
+        return []
     values = [value for node in trial.history.recording.nodes for value in node.values]
     if any(value.storage.escaped for value in values):
-        return lambda call: False
+        return []
     known = {value.storage.key for value in values}
     known.update(map(storage_key, (*trial.model.parameters(), *trial.model.buffers())))
-    return lambda call: call.is_copy_of_others and known.isdisjoint(key for _, key in call.reads)
+    return [call for call in copies if known.isdisjoint(key for _, key in call.reads)]
 
 
 def _escaped(history: ModelHistory, call: KernelCall) -> Finding:
