@@ -88,9 +88,8 @@ def _flops(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
         with torch.no_grad(), warnings.catch_warnings(), counter:
             warnings.simplefilter("ignore")
             model(*args, **kwargs)
-    except (
-        Exception
-    ):  # the counter runs modules and modes of its own in the pass, which not every model bears
+    except Exception:
+        # the counter runs modules and modes of its own in the pass, which not every model bears
         return None
     return int(counter.get_total_flops())
 

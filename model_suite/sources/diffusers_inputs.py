@@ -63,7 +63,7 @@ class _Making:
             if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) or own.get(name) == "-":
                 continue
             if name in own:
-                values[name] = _given(own[name])
+                values[name] = read(own[name])
             elif name in _ALWAYS or parameter.default is parameter.empty:
                 value = self._argument(name)
                 if value is not None:
@@ -193,10 +193,3 @@ class _Making:
         """A cache with nothing in it."""
         module = library("diffusers.models.transformers.transformer_wan_animate_2", "diffusers")
         return module.WanAnimate2KVCache(self._number("num_layers"))
-
-
-def _given(text: Any) -> Any:
-    """What the table says of an argument, alone, in a list or by name."""
-    if isinstance(text, list):
-        return [_given(one) for one in text]
-    return {key: _given(one) for key, one in text.items()} if isinstance(text, dict) else read(text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -45,7 +45,7 @@ _THROUGH_PYTHON = {
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make, through_python=_THROUGH_PYTHON)
+    return listed(_SOURCE, _build, _inputs, through_python=_THROUGH_PYTHON)
 
 
 def discover() -> Iterator[ModelCase]:
@@ -55,7 +55,9 @@ def discover() -> Iterator[ModelCase]:
     for name in sorted(dir(importlib.import_module("diffusers.models"))):
         found = getattr(diffusers, name, None)
         if isinstance(found, type) and issubclass(found, diffusers.ModelMixin) and name not in left_out:
-            yield case(_SOURCE, name, _make, found.__module__.rpartition(".")[2], _task(found.__module__))
+            yield case(
+                _SOURCE, name, _build, _inputs, found.__module__.rpartition(".")[2], _task(found.__module__)
+            )
 
 
 def _task(module: str) -> str:
@@ -65,10 +67,6 @@ def _task(module: str) -> str:
 
 def _library() -> Any:
     return library("diffusers", "diffusers")
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
 
 
 def _build(name: str) -> nn.Module:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -211,7 +210,10 @@ class Near(nn.Module):
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
     return listed(
-        _SOURCE, _make, through_python={"RGCNConv": "how many edges there are of a kind chooses the kernel"}
+        _SOURCE,
+        _build,
+        _inputs,
+        through_python={"RGCNConv": "how many edges there are of a kind chooses the kernel"},
     )
 
 
@@ -222,15 +224,11 @@ def discover() -> Iterator[ModelCase]:
     for kind, part in (("convolution", nets.conv), ("model", nets.models)):
         for name in part.classes:
             if name not in left_out and isinstance(getattr(nets, name), type):
-                yield case(_SOURCE, name, _make, name, f"graphs, {kind}")
+                yield case(_SOURCE, name, _build, _inputs, name, f"graphs, {kind}")
 
 
 def _library() -> Any:
     return library("torch_geometric.nn", "torch_geometric")
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
 
 
 def _build(name: str) -> nn.Module:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -23,9 +22,6 @@ class _Made(NamedTuple):
     path: str
     arguments: Mapping[str, Any] = {}
 
-
-#: A text for `arguments.read`, or a container of such.
-_Text = str | Mapping[str, Any] | list[Any] | tuple[Any, ...]
 
 _UNTRAINED: dict[str, Any] = {"pretrained": False}
 _PATCHES, _PICTURE, _GREY = ("f32[4, 1, 32, 32]",), ("f32[1, 3, 64, 64]",), ("f32[1, 1, 64, 64]",)
@@ -108,8 +104,8 @@ def _efficient_vit(size: str) -> _Made:
     return _Made("models.efficient_vit.EfficientViT", {"backbone": backbone})
 
 
-#: By task and name of the case: how it is made, and its arguments.
-_MODELS: dict[str, dict[str, tuple[_Made, tuple[_Text, ...]]]] = {
+#: By task and name of the case: how it is made, and its arguments as `read` takes them.
+_MODELS: dict[str, dict[str, tuple[_Made, tuple[Any, ...]]]] = {
     "description": {
         "hardnet": (_Made("feature.HardNet", _UNTRAINED), _PATCHES),
         "hardnet8": (_Made("feature.HardNet8", _UNTRAINED), _PATCHES),
@@ -247,7 +243,7 @@ _BY_NAME = {name: made for models in _MODELS.values() for name, made in models.i
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make)
+    return listed(_SOURCE, _build, _inputs)
 
 
 def discover() -> Iterator[ModelCase]:
@@ -255,11 +251,7 @@ def discover() -> Iterator[ModelCase]:
     library("kornia", "kornia")
     for task, models in _MODELS.items():
         for name in models:
-            yield case(_SOURCE, name, _make, name.partition("-")[0], task)
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
+            yield case(_SOURCE, name, _build, _inputs, name.partition("-")[0], task)
 
 
 def _build(name: str) -> nn.Module:
@@ -278,12 +270,4 @@ def _made(value: Any) -> Any:
 
 
 def _inputs(name: str) -> Inputs:
-    return tuple(_read(text) for text in _BY_NAME[name][1]), {}
-
-
-def _read(text: _Text) -> Any:
-    if isinstance(text, str):
-        return read(text)
-    if isinstance(text, Mapping):
-        return {name: _read(one) for name, one in text.items()}
-    return type(text)(map(_read, text))
+    return tuple(read(text) for text in _BY_NAME[name][1]), {}

@@ -14,33 +14,42 @@ from torch import nn
 from model_suite.case import Inputs, ModelCase
 from model_suite.records import records_of
 
-#: Makes what builds a model, and what makes its inputs, of the name that the library knows.
-Maker = Callable[[str], tuple[Callable[[], nn.Module], Callable[[], Inputs]]]
-
 
 def listed(
     source: str,
-    make: Maker,
+    build: Callable[[str], nn.Module],
+    inputs: Callable[[str], Inputs],
     canonical: Callable[[str], Inputs] | None = None,
     through_python: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[ModelCase]:
     """The cases of a source that have a record.
 
-    ``canonical`` makes inputs of a model's own size. ``through_python`` has, by how names begin, which values go
-    through Python's numbers and come back, so that the graph cannot show what depends on them.
+    ``build`` and ``inputs`` make a model and what it is run with, of the name that the library knows; ``canonical``
+    makes inputs of a model's own size. ``through_python`` has, by how names begin, which values go through Python's
+    numbers and come back, so that the graph cannot show what depends on them.
     """
     for record in records_of(source).values():
         name = record.name.partition("/")[2]
         known = (record.family, record.task, *record.tags)
         said = next((text for begin, text in through_python.items() if name.startswith(begin)), "")
         findings = said and f"hidden dependence: {said}"
-        yield case(source, name, make, *known, limits=record.limits, findings=findings, canonical=canonical)
+        yield case(
+            source,
+            name,
+            build,
+            inputs,
+            *known,
+            limits=record.limits,
+            findings=findings,
+            canonical=canonical,
+        )
 
 
 def case(
     source: str,
     name: str,
-    make: Maker,
+    build: Callable[[str], nn.Module],
+    inputs: Callable[[str], Inputs],
     family: str,
     task: str,
     *tags: str,
@@ -49,14 +58,14 @@ def case(
     canonical: Callable[[str], Inputs] | None = None,
 ) -> ModelCase:
     """A case by the name that the library knows."""
-    builder, maker = make(name)
+    builder = partial(build, name)
     return ModelCase(
         name=f"{source}/{name}",
         source=source,
         family=family,
         task=task,
         builder=builder,
-        maker=maker,
+        maker=partial(inputs, name),
         tags=frozenset(tags),
         canonical=(builder, partial(canonical, name)) if canonical is not None else None,
         limits=limits,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -357,7 +356,7 @@ _BY_NAME = {name: made for networks in _NETWORKS.values() for name, made in netw
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make)
+    return listed(_SOURCE, _build, _inputs)
 
 
 def discover() -> Iterator[ModelCase]:
@@ -365,11 +364,7 @@ def discover() -> Iterator[ModelCase]:
     library("monai.networks.nets", "monai")
     for task, networks in _NETWORKS.items():
         for name in networks:
-            yield case(_SOURCE, name, _make, name.partition("-")[0], task)
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
+            yield case(_SOURCE, name, _build, _inputs, name.partition("-")[0], task)
 
 
 def _build(name: str) -> nn.Module:

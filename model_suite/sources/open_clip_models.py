@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -61,22 +61,18 @@ _ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make)
+    return listed(_SOURCE, _build, _inputs)
 
 
 def discover() -> Iterator[ModelCase]:
     """The configurations that the installed open_clip lists."""
     for name in _library().list_models():
         family = re.split(r"[-_\d]", name)[0]
-        yield case(_SOURCE, name, _make, family, "pictures and texts")
+        yield case(_SOURCE, name, _build, _inputs, family, "pictures and texts")
 
 
 def _library() -> Any:
     return library("open_clip", "open_clip_torch")
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
 
 
 def _build(name: str) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -68,7 +68,7 @@ _THROUGH_PYTHON = {
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make, through_python=_THROUGH_PYTHON)
+    return listed(_SOURCE, _build, _inputs, through_python=_THROUGH_PYTHON)
 
 
 def discover() -> Iterator[ModelCase]:
@@ -78,16 +78,12 @@ def discover() -> Iterator[ModelCase]:
         family = function.__module__.rpartition(".")[2]
         for end in _DATA:
             family = family.removesuffix(end)
-        yield case(_SOURCE, name, _make, family, tasks.get(family, "classification"))
+        yield case(_SOURCE, name, _build, _inputs, family, tasks.get(family, "classification"))
 
 
 def _functions() -> Mapping[str, Callable[..., Any]]:
     found: Mapping[str, Callable[..., Any]] = library("pytorchcv.model_provider", "pytorchcv")._models
     return found
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
 
 
 def _build(name: str) -> nn.Module:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -29,7 +28,7 @@ _REFUSED = {
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make)
+    return listed(_SOURCE, _build, _inputs)
 
 
 def discover() -> Iterator[ModelCase]:
@@ -39,11 +38,7 @@ def discover() -> Iterator[ModelCase]:
         for encoder in _OWN.get(architecture, _ENCODERS):
             if encoder in _REFUSED.get(architecture, ()):
                 continue
-            yield case(_SOURCE, f"{architecture}-{encoder}", _make, architecture, "segmentation")
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
+            yield case(_SOURCE, f"{architecture}-{encoder}", _build, _inputs, architecture, "segmentation")
 
 
 def _build(name: str) -> nn.Module:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ _IN_BLOCKS = ("halo", "bat_resnext")
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make, _canonical)
+    return listed(_SOURCE, _build, _inputs, _canonical)
 
 
 def discover() -> Iterator[ModelCase]:
@@ -29,11 +28,7 @@ def discover() -> Iterator[ModelCase]:
     timm = library("timm", "timm")
     for name in timm.list_models():
         module = timm.model_entrypoint(name).__module__.rpartition(".")[2]
-        yield case(_SOURCE, name, _make, module, "classification", canonical=_canonical)
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
+        yield case(_SOURCE, name, _build, _inputs, module, "classification", canonical=_canonical)
 
 
 def _build(name: str) -> nn.Module:

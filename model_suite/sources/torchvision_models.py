@@ -187,9 +187,8 @@ def _options(name: str, task: str, is_canonical: bool) -> dict[str, Any]:
             return options
         if not name.startswith("ssd"):
             options |= {"min_size": 96, "max_size": 128}
-        if (
-            "rcnn" in name
-        ):  # each proposal goes through the heads, each detection is pasted into its picture
+        # each proposal goes through the heads, each detection is pasted into its picture
+        if "rcnn" in name:
             options |= {"rpn_post_nms_top_n_test": 50, "box_detections_per_img": 5}
         return options
     if name.startswith("vit_"):

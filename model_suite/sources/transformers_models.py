@@ -11,7 +11,7 @@ sinks, soft caps, relative positions), so that two architectures that differ the
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import nn
 
 from model_suite.case import Inputs, ModelCase
 from model_suite.sources import transformers_inputs
-from model_suite.sources.listing import library, listed
+from model_suite.sources.listing import case, library, listed
 from model_suite.sources.transformers_exceptions import ATTENTIONS, CLASSES
 from model_suite.sources.transformers_sessions import SESSIONS
 from model_suite.sources.transformers_shrinking import shrunken
@@ -50,7 +50,7 @@ class _NoModel(ValueError):
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make)
+    return listed(_SOURCE, _build, _inputs)
 
 
 def discover() -> Iterator[ModelCase]:
@@ -66,27 +66,11 @@ def discover() -> Iterator[ModelCase]:
             continue
         if not _has_forward(base):
             continue  # parts beside each other, each run by itself
-        yield _case(model_type, model_type, "")
+        yield case(_SOURCE, model_type, _build, _inputs, model_type, "features")
         for head in _HEADS:
             found = _listed_class(model_type, head)
             if found is not None and found != base.__name__:
-                yield _case(f"{model_type}-{head}", model_type, head)
-
-
-def _case(name: str, model_type: str, task: str) -> ModelCase:
-    builder, maker = _make(name)
-    return ModelCase(
-        name=f"{_SOURCE}/{name}",
-        source=_SOURCE,
-        family=model_type,
-        task=task or "features",
-        builder=builder,
-        maker=maker,
-    )
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
+                yield case(_SOURCE, f"{model_type}-{head}", _build, _inputs, model_type, head)
 
 
 def _build(name: str) -> nn.Module:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -114,16 +113,16 @@ _MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 
 def cases() -> Iterator[ModelCase]:
     """The cases of this source, as recorded."""
-    return listed(_SOURCE, _make)
+    return listed(_SOURCE, _build, _inputs)
 
 
 def discover() -> Iterator[ModelCase]:
     """The whole models, and the decoder with each option that the installed library has."""
     for name in _MODELS:
-        yield case(_SOURCE, name, _make, name, "language", "attention")
+        yield case(_SOURCE, name, _build, _inputs, name, "language", "attention")
     for _, options in _options():
         for option in options:
-            yield case(_SOURCE, f"decoder-{option}", _make, "decoder", "language", "attention")
+            yield case(_SOURCE, f"decoder-{option}", _build, _inputs, "decoder", "language", "attention")
 
 
 def _options() -> Iterator[tuple[str, list[str]]]:
@@ -135,10 +134,6 @@ def _options() -> Iterator[tuple[str, list[str]]]:
         parameters = inspect.signature(getattr(module, class_name).__init__).parameters
         options = [f"{prefix}{name}" for name, one in parameters.items() if one.default is False]
         yield part, [option for option in options if option not in left_out]
-
-
-def _make(name: str) -> tuple[Callable[[], nn.Module], Callable[[], Inputs]]:
-    return partial(_build, name), partial(_inputs, name)
 
 
 def _build(name: str) -> nn.Module:

@@ -143,7 +143,7 @@ def test_what_was_said_of_the_classics_by_hand_is_seen():
     both = {case.name: frozenset(case.record.traits) for case in cases("classics") if case.record}
     unseen = {(name, tag) for name, tags in said.items() for tag in tags - both[name]}
     assert {tag for _, tag in unseen} == UNSEEN.keys()
-    assert len(unseen) < 0.12 * sum(map(len, said.values()))
+    assert len(unseen) < 0.1 * sum(map(len, said.values()))
 
 
 def test_cases_are_tagged_by_what_was_seen():
